@@ -17,7 +17,7 @@ class Period(NamedTuple):
     name: str  # as in the URL
     seconds: int  # the length of a curve; for bars about that length
     bars: str | None  # None: a curve; "day" or "month": what one bar stands for
-    count: int  # how many bars, the running day or month included
+    bar_count: int  # how many bars, the running day or month included
     fresh_seconds: int  # a newer picture would look no different before this many seconds
 
 
@@ -49,6 +49,6 @@ def month_start(time: float, zone: ZoneInfo, months: int = 0) -> int:
 
 
 def edges(period: Period, end: float, zone: ZoneInfo) -> list[int]:
-    """The local midnights between the bars of `period` (count + 1 of them); the last bar holds the instant before `end`."""
+    """Local midnights between the bars (bar_count + 1); the last bar holds the instant before `end`."""
     start = month_start if period.bars == "month" else day_start
-    return [start(end - 1, zone, number) for number in range(1 - period.count, 2)]
+    return [start(end - 1, zone, number) for number in range(1 - period.bar_count, 2)]

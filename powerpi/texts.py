@@ -10,11 +10,9 @@ from collections.abc import Mapping
 
 LANGUAGES = ("en", "de")
 
-GRAPH_TEXTS: dict[str, dict[str, str]] = {
-}
+GRAPH_TEXTS: dict[str, dict[str, str]] = {}
 
-PAGE_TEXTS: dict[str, dict[str, str]] = {
-}
+PAGE_TEXTS: dict[str, dict[str, str]] = {}
 
 TEXTS = GRAPH_TEXTS | PAGE_TEXTS
 
