@@ -25,6 +25,10 @@ class StoreError(PowerPiError, OSError):
     """The store refused: keep what was to be written and try again."""
 
 
+class BusyError(StoreError):
+    """Somebody else holds the file just now: keep what was to be written and try again soon."""
+
+
 class DamagedError(StoreError):
     """A file of the store cannot be understood: set it aside, go on with a new one."""
 
