@@ -14,6 +14,7 @@ from typing import Protocol
 STA_UNSYNC = 0x40  # <sys/timex.h>: clock unsynchronised
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd(8), once the clock is set
+_LIBC = ctypes.CDLL(None)
 _SAMPLES = 3  # a thread interrupted between two readings is unlikely to be so every time
 _TIMEX_BYTES = 512  # struct timex is 208 bytes at most; the kernel writes no more than its own size
 _STATUS_WORD = 5 if ctypes.sizeof(ctypes.c_long) == 4 else 10  # `int status` in struct timex, in 32-bit words
@@ -38,7 +39,7 @@ class Clock(Protocol):
 def kernel_synchronised() -> bool:
     """True when adjtimex(2) reports a disciplined clock; chrony, ntpd and timesyncd all clear STA_UNSYNC."""
     buffer = (ctypes.c_int32 * (_TIMEX_BYTES // 4))()
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(buffer))
+    state = _LIBC.adjtimex(ctypes.byref(buffer))
     return state not in (-1, TIME_ERROR) and not buffer[_STATUS_WORD] & STA_UNSYNC
 
 

@@ -1,0 +1,159 @@
+"""The counting of one contact, without a thread: edges in, rows to the store.
+
+Edges and knots carry CLOCK_MONOTONIC; Unix seconds appear only when rows are made, with the clock's offset of that
+moment. Nothing leaves memory before it is on disk; a refused write is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+from powerpi import pulses
+from powerpi.errors import BusyError, StoreError
+from powerpi.pulses import STEP_SECONDS, Contact, Edge, Knot, Row
+from powerpi.store import Store
+
+log = logging.getLogger(__name__)
+
+MANY_KNOTS = 1000  # more wait only while no clock is trusted; from then on ...
+SPARSE_KNOT_SECONDS = 5.0  # ... they are kept half a step apart: a week of them takes 16 MB at any load
+
+
+class EdgeSource(Protocol):
+    """A contact, as `pin.Pin` offers it."""
+
+    def closed(self) -> bool:
+        """Whether the contact is closed now."""
+        ...
+
+    def drain(self) -> list[Edge]:
+        """The edges since the last call."""
+        ...
+
+
+class Live(NamedTuple):
+    """What is known of a meter at the end of a turn, ahead of its files. Times are CLOCK_MONOTONIC seconds."""
+
+    pulses: int  # the lifetime counter
+    last_pulse: float | None  # None: none since the start
+    interval_seconds: float | None  # between the last two pulses
+    rows: tuple[Row, ...]  # the newest row on disk (if any), then those not yet written
+    contact: Contact
+
+
+class Meter:
+    """The counting of one contact, without a thread: edges in, rows to the store."""
+
+    def __init__(self, name: str, source: EdgeSource, store: Store, min_pulse_seconds: float, start: int) -> None:
+        self.name = name
+        self.store = store
+        self.pulses, self.notes = store.open(start)
+        self.faults: dict[str, str] = {}  # "rows", "register": why the store refuses, while it does
+        self._source = source
+        self._min_pulse_seconds = min_pulse_seconds
+        self._contact = Contact(False)
+        self._knots: list[Knot] = []  # not yet turned into rows; the last one begins the next line
+        self._rows: list[Row] = []  # not yet on disk
+        self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
+        self._resumed = False  # whether rows may follow the newest one without a gap
+        self._begun = 0.0
+        self._last_pulse: float | None = None
+        self._interval_seconds: float | None = None
+        self._saved_pulses = self.pulses
+        self.publish()
+
+    def begin(self, now: float) -> None:
+        """Look at the contact before the first edge counts."""
+        self._contact = Contact(self._source.closed())
+        self._begun = now
+
+    def take_edges(self) -> None:
+        """Count the pulses among the edges that came since the last call."""
+        contact = self._contact
+        for edge in self._source.drain():
+            contact, pulse = pulses.feed(contact, edge, self._min_pulse_seconds)
+            if pulse is not None:
+                self._count(pulse)
+        self._contact = contact
+
+    def _count(self, pulse: float) -> None:
+        if self._last_pulse is not None:
+            self._interval_seconds = pulse - self._last_pulse
+        self._last_pulse = pulse
+        self.pulses += 1
+        knots = self._knots
+        if len(knots) > MANY_KNOTS and pulse - knots[-2].time < SPARSE_KNOT_SECONDS:
+            knots.pop()
+        knots.append(Knot(pulse, self.pulses))
+
+    def make_rows(self, now: float, offset: float) -> None:
+        """Turn knots into rows; `offset` is Unix seconds minus CLOCK_MONOTONIC seconds."""
+        self._draw_idle(now)
+        for before, after in pairwise(self._knots):
+            line = (before._replace(time=before.time + offset), after._replace(time=after.time + offset))
+            for row in pulses.rows_between(*line):
+                self._append(row)
+        del self._knots[:-1]
+
+    def _draw_idle(self, now: float) -> None:
+        """Draw the line on flat when no pulse came for long; after a start the counter stands since then."""
+        last = self._knots[-1] if self._knots else Knot(self._begun, self.pulses)
+        idle = pulses.idle_knot(last, now)
+        if idle:
+            self._knots = self._knots or [last]
+            self._knots.append(idle)
+
+    def _append(self, row: Row) -> None:
+        """Add a row. The first after a start or a clock step leaves a gap, so that the time between stays unknown."""
+        if row.time > self.newest_time + (0 if self._resumed else STEP_SECONDS):
+            self._rows.append(row)
+            self.newest_time = row.time
+            self._resumed = True
+
+    def break_line(self) -> None:
+        """The clock was stepped: rows made from now on do not continue those before."""
+        self._resumed = False
+
+    def flush(self) -> bool:
+        """Write all rows that are not on disk yet; when that fails they stay, and the answer is False."""
+        if not self._rows:
+            return True
+        if not self._try("rows", lambda: self.store.write(self._rows)):
+            return False
+        self._rows.clear()
+        return True
+
+    def save_register(self, time: int) -> None:
+        """Put the lifetime counter on disk if it has changed; `time` is Unix seconds, 0 for unknown."""
+        pulses = self.pulses
+        if pulses != self._saved_pulses and self._try("register", lambda: self.store.save_register(pulses, time)):
+            self._saved_pulses = pulses
+
+    def _try(self, what: str, write: Callable[[], None]) -> bool:
+        """Whether a write succeeded; one line in the log when that changes."""
+        try:
+            write()
+        except BusyError:  # a drawing or a backup has the file: it will be over soon
+            return False
+        except StoreError as error:
+            if what not in self.faults:
+                log.error("meter %s: its %s cannot be stored, counting goes on in memory: %s", self.name, what, error)
+            self.faults[what] = str(error)
+            return False
+        if self.faults.pop(what, None):
+            log.warning("meter %s: its %s can be stored again, nothing was lost", self.name, what)
+        return True
+
+    def publish(self) -> None:
+        """Let other threads see the present state."""
+        on_disk = (self.store.last_row,) if self.store.last_row else ()
+        self.live = Live(
+            self.pulses,
+            self._last_pulse,
+            self._interval_seconds,
+            (*on_disk, *self._rows),
+            self._contact,
+        )
