@@ -142,7 +142,8 @@ class _Answer:
     def to(self, line: str) -> Drawing:
         """Send a command line and read until its `OK` or `ERROR`."""
         self._send(line.encode())
-        image, prints = b"", {}
+        image = b""
+        prints: dict[str, str] = {}  # each is sent once before a picture and once behind it
         while True:
             text = self._line()
             if text.startswith(b"OK "):
@@ -198,10 +199,10 @@ def total_arguments(rrd: Path, spans: Sequence[tuple[int, int]], step_seconds: i
     """Arguments that print, for each span [start, end) in Unix seconds, its pulses and its known seconds.
 
     rrdgraph's TOTAL is the sum over the known steps of value x step, computed in C from every single row; the
-    picture is as wide as the steps of the longest span, so that no row is merged with its neighbour.
+    picture that is not drawn has a pixel for every step, so that no row is merged with its neighbour.
     """
-    steps = max((end - start) // step_seconds for start, end in spans)
-    arguments = ["--start", str(spans[0][0]), "--end", str(spans[-1][1]), "--width", str(max(10, steps))]
+    start, end = spans[0][0], spans[-1][1]
+    arguments = ["--start", str(start), "--end", str(end), "--width", str(max(10, (end - start) // step_seconds))]
     arguments += ["--step", str(step_seconds)]
     for number, (start, end) in enumerate(spans):
         arguments += [
