@@ -7,7 +7,8 @@ moment. Nothing leaves memory before it is on disk; a refused write is tried aga
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from powerpi.store import Store
 
 log = logging.getLogger(__name__)
 
+LIVE_SECONDS = 5.0  # the live figure is the mean of the last two pulses, of these last seconds where there are more
 MANY_KNOTS = 1000  # more wait only while no clock is trusted; from then on ...
 SPARSE_KNOT_SECONDS = 5.0  # ... they are kept half a step apart: a week of them takes 16 MB at any load
 
@@ -39,8 +41,9 @@ class Live(NamedTuple):
 
     pulses: int  # the lifetime counter
     last_pulse: float | None  # None: none since the start
-    interval_seconds: float | None  # between the last two pulses
+    interval_seconds: float | None  # mean distance of the last pulses
     rows: tuple[Row, ...]  # the newest row on disk (if any), then those not yet written
+    pulses_since: float  # counted since the newest row
     contact: Contact
 
 
@@ -60,8 +63,7 @@ class Meter:
         self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
         self._begun = 0.0
-        self._last_pulse: float | None = None
-        self._interval_seconds: float | None = None
+        self._recent: deque[float] = deque()  # times of the last pulses, at least two, those of the last seconds
         self._saved_pulses = self.pulses
         self.publish()
 
@@ -80,9 +82,10 @@ class Meter:
         self._contact = contact
 
     def _count(self, pulse: float) -> None:
-        if self._last_pulse is not None:
-            self._interval_seconds = pulse - self._last_pulse
-        self._last_pulse = pulse
+        recent = self._recent
+        recent.append(pulse)
+        while len(recent) > 2 and pulse - recent[1] > LIVE_SECONDS:
+            recent.popleft()
         self.pulses += 1
         knots = self._knots
         if len(knots) > MANY_KNOTS and pulse - knots[-2].time < SPARSE_KNOT_SECONDS:
@@ -149,11 +152,20 @@ class Meter:
 
     def publish(self) -> None:
         """Let other threads see the present state."""
+        recent = self._recent
         on_disk = (self.store.last_row,) if self.store.last_row else ()
+        rows = (*on_disk, *self._rows)
         self.live = Live(
             self.pulses,
-            self._last_pulse,
-            self._interval_seconds,
-            (*on_disk, *self._rows),
+            recent[-1] if recent else None,
+            (recent[-1] - recent[0]) / (len(recent) - 1) if len(recent) > 1 else None,
+            rows,
+            self._pulses_since(rows),
             self._contact,
         )
+
+    def _pulses_since(self, rows: Sequence[Row]) -> float:
+        """What was counted since the newest row; since the first pulse where no row continues the line yet."""
+        if self._resumed and rows:
+            return self.pulses - rows[-1].pulses
+        return self.pulses - self._knots[0].pulses if self._knots else 0.0

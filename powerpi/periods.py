@@ -35,6 +35,14 @@ PERIODS = {
 }
 
 
+WAITING_SECONDS = 7200  # rows wait for the next pulse, an idle meter's for up to an hour: later ones are missing
+
+
+def known_until(newest_row_time: int, now: float) -> int:
+    """Where graphs and sums end: at the newest row, or now, when rows are missing rather than waiting for a pulse."""
+    return newest_row_time if now - newest_row_time <= WAITING_SECONDS else int(now)
+
+
 def day_start(time: float, zone: ZoneInfo, days: int = 0) -> int:
     """Local midnight that begins the day of `time`, moved by `days` calendar days."""
     date = datetime.fromtimestamp(time, zone).date() + timedelta(days=days)

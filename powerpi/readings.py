@@ -1,0 +1,173 @@
+"""Power now, energy of days and months, meter reading: plain values for whoever shows them.
+
+Energies come from the stored rows; what is not stored yet is added from the counting thread's live picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from powerpi import units
+from powerpi.config import MeterSettings
+from powerpi.meter import Live
+from powerpi.periods import day_start, known_until
+from powerpi.pulses import STEP_SECONDS, Row
+from powerpi.store import LOSSLESS_DAYS, MEAN_SECONDS
+
+LEAST_WAIT_SECONDS = 10.0  # after a single pulse, an upper bound says something only from here on
+BATCH_SECONDS = 31 * 86400  # read at once: more would make the reading process grow
+CACHED_SPANS = 4096
+
+Span = tuple[int, int]
+Total = tuple[float | None, int]
+
+
+class Energy(NamedTuple):
+    """The energy of a span of time, and how much of that span is known."""
+
+    watt_hours: float | None  # None: nothing is known
+    known_seconds: int
+
+
+class Day(NamedTuple):
+    """The energy of a local day so far, and how much of it is unknown."""
+
+    watt_hours: float | None
+    unknown_seconds: int
+
+
+NOTHING = Day(None, 0)
+
+
+class MeterReading(NamedTuple):
+    """What is shown of a meter; times are Unix seconds, None is unknown."""
+
+    meter: str
+    label: str
+    imp_per_kwh: float
+    watts: float | None
+    watts_at_most: bool  # waiting for the next pulse: `watts` is an upper bound
+    last_pulse_time: float | None
+    today_watt_hours: float | None
+    today_unknown_seconds: int
+    yesterday_watt_hours: float | None
+    yesterday_unknown_seconds: int
+    meter_reading_watt_hours: float
+    edges_rejected: int
+    edges_lost: int
+    contact_closed: bool | None
+
+
+def power(live: Live, now: float, imp_per_kwh: float) -> tuple[float | None, bool]:
+    """Power in W at `now` (CLOCK_MONOTONIC), and whether that is an upper bound.
+
+    While no pulse comes, power is at most 3 600 000 / (imp_per_kwh x seconds since the last one).
+    """
+    if live.last_pulse is None:
+        return None, False
+    waited = now - live.last_pulse
+    if live.interval_seconds is None:
+        return (units.watts(1, waited, imp_per_kwh), True) if waited >= LEAST_WAIT_SECONDS else (None, False)
+    seconds = max(waited, live.interval_seconds)
+    return units.watts(1, seconds, imp_per_kwh), waited > live.interval_seconds
+
+
+def rows_total(rows: Sequence[Row], start: int) -> Total:
+    """Pulses and known seconds of rows after `start`; only neighbours one step apart know what was in between."""
+    steps = [b.pulses - a.pulses for a, b in pairwise(rows) if a.time >= start and b.time - a.time == STEP_SECONDS]
+    return (sum(steps) if steps else None), STEP_SECONDS * len(steps)
+
+
+class Energies:
+    """Energies of one meter's spans; those that lie wholly in the past are read once only."""
+
+    def __init__(self, rrd: Path, imp_per_kwh: float, read: Callable[[Path, Sequence[Span], int], list[Total]]) -> None:
+        self._rrd = rrd
+        self._imp_per_kwh = imp_per_kwh
+        self._read = read
+        self._totals: dict[Span, Total] = {}
+
+    def of(self, spans: Sequence[Span], last_time: int) -> list[Energy]:
+        """Energy of each span (Unix seconds on 15-minute boundaries), as far as it lies before `last_time`."""
+        clipped = [(start, min(end, last_time)) for start, end in spans]
+        self._learn([span for span in clipped if span[0] < span[1]], last_time)
+        return [self._energy(span) for span in clipped]
+
+    def _learn(self, spans: Sequence[Span], last_time: int) -> None:
+        if len(self._totals) > CACHED_SPANS:
+            self._totals.clear()
+        oldest = last_time - LOSSLESS_DAYS * 86400
+        for step, old in ((STEP_SECONDS, False), (MEAN_SECONDS, True)):
+            missing = [span for span in spans if span not in self._totals and (span[0] < oldest) == old]
+            for batch in _batches(missing):
+                self._totals.update(zip(batch, self._read(self._rrd, batch, step), strict=True))
+
+    def _energy(self, span: Span) -> Energy:
+        pulses, known_seconds = self._totals.get(span, (None, 0))
+        return Energy(None if pulses is None else units.watt_hours(pulses, self._imp_per_kwh), known_seconds)
+
+
+def _batches(spans: Sequence[Span]) -> list[list[Span]]:
+    """Groups of spans that lie within BATCH_SECONDS."""
+    batches: list[list[Span]] = []
+    for span in sorted(spans):
+        if not batches or span[1] - batches[-1][0][0] > BATCH_SECONDS:
+            batches.append([])
+        batches[-1].append(span)
+    return batches
+
+
+class MeterReadings:
+    """The readings of one meter."""
+
+    def __init__(self, settings: MeterSettings, energies: Energies, zone: ZoneInfo) -> None:
+        self.settings = settings
+        self.energies = energies
+        self._zone = zone
+
+    def read(self, live: Live, now: float, offset: float | None) -> MeterReading:
+        """The figures at `now` (CLOCK_MONOTONIC); `offset` leads to Unix seconds, None while no clock is trusted."""
+        imp_per_kwh = self.settings.imp_per_kwh
+        watts, at_most = power(live, now, imp_per_kwh)
+        yesterday, today = (NOTHING, NOTHING) if offset is None else self._days(live, now + offset)
+        return MeterReading(
+            meter=self.settings.name,
+            label=self.settings.label,
+            imp_per_kwh=imp_per_kwh,
+            watts=watts,
+            watts_at_most=at_most,
+            last_pulse_time=None if offset is None or live.last_pulse is None else live.last_pulse + offset,
+            today_watt_hours=today.watt_hours,
+            today_unknown_seconds=today.unknown_seconds,
+            yesterday_watt_hours=yesterday.watt_hours,
+            yesterday_unknown_seconds=yesterday.unknown_seconds,
+            meter_reading_watt_hours=units.watt_hours(live.pulses, imp_per_kwh)
+            + self.settings.offset_kwh * units.WATT_HOURS_PER_KWH,
+            edges_rejected=live.contact.rejected,
+            edges_lost=live.contact.lost,
+            contact_closed=live.contact.closed,
+        )
+
+    def _days(self, live: Live, time: float) -> list[Day]:
+        """Yesterday and today at Unix time `time`."""
+        midnights = [day_start(time, self._zone, days) for days in (-1, 0, 1)]
+        newest_time = live.rows[-1].time if live.rows else 0
+        until = known_until(newest_time, time)
+        return [self._day(live, span, until, newest_time) for span in pairwise(midnights)]
+
+    def _day(self, live: Live, span: Span, until: int, newest_time: int) -> Day:
+        """One day: what is stored, then rows not stored yet, then pulses counted since the newest row."""
+        start, end = span
+        stored = self.energies.of([span], live.rows[0].time if live.rows else 0)[0]
+        fresh_pulses, fresh_seconds = rows_total([row for row in live.rows if row.time <= end], start)
+        counted = live.pulses_since if start <= newest_time < end else 0.0
+        parts = [fresh_pulses, counted or None]
+        known = [units.watt_hours(part, self.settings.imp_per_kwh) for part in parts if part is not None]
+        if stored.watt_hours is not None:
+            known.append(stored.watt_hours)
+        unknown_seconds = min(until, end) - start - stored.known_seconds - fresh_seconds
+        return Day(sum(known) if known else None, max(0, unknown_seconds))
