@@ -43,7 +43,7 @@ class Counting(Worker):
         self.offset: float | None = None  # in use for rows; None while no clock is trusted
         self.trusted = False
         self.turned = clock.monotonic()  # when the last turn ended: the thread lives
-        self._timing = timing
+        self.timing = timing
         self._began = clock.monotonic()
         self._next_flush = self._began + timing.flush_seconds
         self._next_register = self._began + timing.register_seconds
@@ -74,7 +74,7 @@ class Counting(Worker):
     def _follow_clock(self, now: float) -> None:
         """Adopt the wall clock once it is trusted or was waited for long enough, and again after each step."""
         self._trust(now)
-        if self.offset is None and not (self.trusted or now - self._began >= self._timing.clock_wait_seconds):
+        if self.offset is None and not (self.trusted or now - self._began >= self.timing.clock_wait_seconds):
             return
         offset = self._wall_offset()
         if self.offset is not None and abs(offset - self.offset) <= STEP_TOLERANCE_SECONDS:
@@ -99,12 +99,12 @@ class Counting(Worker):
 
     def _write_due(self, now: float) -> None:
         if now >= self._next_register:
-            self._next_register = now + self._timing.register_seconds
+            self._next_register = now + self.timing.register_seconds
             self._save_registers(now)
         if now < self._next_flush and self._flushes_wanted == self._flushes_done:
             return
         written = [meter.flush() for meter in self.meters.values()]
-        self._next_flush = now + (self._timing.flush_seconds if all(written) else RETRY_SECONDS)
+        self._next_flush = now + (self.timing.flush_seconds if all(written) else RETRY_SECONDS)
 
     def _answer(self, wanted: int) -> None:
         """Tell those who asked for a flush before this turn began."""
@@ -125,7 +125,7 @@ class Counting(Worker):
             self.wake()
             return self._flushed.wait_for(lambda: self._flushes_done >= wanted, timeout_seconds)
 
-    def finish(self) -> None:
-        """After the thread has stopped: count the last edges and write everything."""
+    def last_turn(self) -> None:
+        """Count the last edges and write everything."""
         self._next_flush = self._next_register = self.clock.monotonic()
         self.turn()

@@ -62,7 +62,7 @@ class Meter:
         self._rows: list[Row] = []  # not yet on disk
         self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
-        self._begun = 0.0
+        self.begun = 0.0
         self._recent: deque[float] = deque()  # times of the last pulses, at least two, those of the last seconds
         self._saved_pulses = self.pulses
         self.publish()
@@ -70,7 +70,7 @@ class Meter:
     def begin(self, now: float) -> None:
         """Look at the contact before the first edge counts."""
         self._contact = Contact(self._source.closed())
-        self._begun = now
+        self.begun = now
 
     def take_edges(self) -> None:
         """Count the pulses among the edges that came since the last call."""
@@ -103,7 +103,7 @@ class Meter:
 
     def _draw_idle(self, now: float) -> None:
         """Draw the line on flat when no pulse came for long; after a start the counter stands since then."""
-        last = self._knots[-1] if self._knots else Knot(self._begun, self.pulses)
+        last = self._knots[-1] if self._knots else Knot(self.begun, self.pulses)
         idle = pulses.idle_knot(last, now)
         if idle:
             self._knots = self._knots or [last]

@@ -60,3 +60,12 @@ def edges(period: Period, end: float, zone: ZoneInfo) -> list[int]:
     """Local midnights between the bars (bar_count + 1); the last bar holds the instant before `end`."""
     start = month_start if period.bars == "month" else day_start
     return [start(end - 1, zone, number) for number in range(1 - period.bar_count, 2)]
+
+
+def span_text(seconds: int) -> str:
+    """A length of time, in unit signs that both languages share: 40 s, 25 min, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = ((hours, "h"), (minutes, "min"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)

@@ -62,7 +62,7 @@ class Reader:
         self._timeout_seconds = timeout_seconds
         self._turn = Lock()  # one request at a time; asked for before the gate, so that the writer waits for one only
         self._child: subprocess.Popen[bytes] | None = None
-        self._language = ""
+        self.language = "en"  # of the present child; what has no language of its own goes on with it
         self._requests = 0
         self.fault: str | None = None  # why the last request failed, if it did
 
@@ -85,7 +85,7 @@ class Reader:
 
     def _ready(self, language: str) -> subprocess.Popen[bytes]:
         """A child that lives, is not worn out and speaks `language`."""
-        worn = self._requests >= RECYCLE_REQUESTS or language != self._language
+        worn = self._requests >= RECYCLE_REQUESTS or language != self.language
         if self._child and (worn or self._child.poll() is not None):
             self._end()
         if not self._child:
@@ -99,7 +99,7 @@ class Reader:
                 bufsize=0,
             )
             self._requests = 0
-            self._language = language
+            self.language = language
         self._requests += 1
         return self._child
 
@@ -206,7 +206,8 @@ def total_arguments(rrd: Path, spans: Sequence[tuple[int, int]], step_seconds: i
     arguments += ["--step", str(step_seconds)]
     for number, (start, end) in enumerate(spans):
         arguments += [
-            f"DEF:d{number}={rrd}:pulses:AVERAGE:start={start}:end={end}:step={step_seconds}",
+            # the last row of a DEF is the one that BEGINS at its end
+            f"DEF:d{number}={rrd}:pulses:AVERAGE:start={start}:end={end - step_seconds}:step={step_seconds}",
             f"CDEF:k{number}=d{number},UN,0,1,IF",
             f"VDEF:p{number}=d{number},TOTAL",
             f"VDEF:s{number}=k{number},TOTAL",

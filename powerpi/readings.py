@@ -62,6 +62,21 @@ class MeterReading(NamedTuple):
     contact_closed: bool | None
 
 
+class Notice(NamedTuple):
+    """Something to tell the user: `notice_KEY` in the catalogue of texts, about a meter and with a value, or None."""
+
+    key: str
+    meter: str | None
+    value: str | None
+
+
+class Health(NamedTuple):
+    """What is wrong (counting or its data in danger), and what somebody should look at."""
+
+    faults: tuple[Notice, ...]
+    warnings: tuple[Notice, ...]
+
+
 def power(live: Live, now: float, imp_per_kwh: float) -> tuple[float | None, bool]:
     """Power in W at `now` (CLOCK_MONOTONIC), and whether that is an upper bound.
 

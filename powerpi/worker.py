@@ -13,9 +13,7 @@ class Worker(threading.Thread):
     the process can go down instead of looking alive and doing nothing.
     """
 
-    def __init__(
-        self, name: str, wake_seconds: float, on_death: Callable[[str, BaseException], None]
-    ) -> None:
+    def __init__(self, name: str, wake_seconds: float, on_death: Callable[[str, BaseException], None]) -> None:
         super().__init__(name=name, daemon=True)
         self.wake_seconds = wake_seconds
         self.stopping = threading.Event()
@@ -26,6 +24,9 @@ class Worker(threading.Thread):
         """One piece of work; overridden."""
         raise NotImplementedError
 
+    def last_turn(self) -> None:
+        """What is to be done after `stop()`, still in the thread; may be overridden."""
+
     def run(self) -> None:
         """The thread itself."""
         try:
@@ -33,6 +34,7 @@ class Worker(threading.Thread):
                 self.turn()
                 self._woken.wait(self.wake_seconds)
                 self._woken.clear()
+            self.last_turn()
         except BaseException as death:
             self._on_death(self.name, death)
 
@@ -40,9 +42,13 @@ class Worker(threading.Thread):
         """Let the next turn begin now."""
         self._woken.set()
 
-    def stop(self) -> None:
-        """End the thread after its present turn and wait for it; safe to call twice, or before the start."""
+    def stop_soon(self) -> None:
+        """End the thread after its present turn, without waiting; may be called in a signal handler."""
         self.stopping.set()
         self.wake()
+
+    def stop(self) -> None:
+        """End the thread and wait for it; safe to call twice, or before the start."""
+        self.stop_soon()
         if self.is_alive() and self is not threading.current_thread():
             self.join()

@@ -1,0 +1,7 @@
+"""`python -m powerpi` is `powerpi`."""
+
+import sys
+
+from powerpi.cli import main
+
+sys.exit(main())

@@ -1,0 +1,109 @@
+"""`powerpi check`: what is right and what is wrong with a configuration on this machine, a line for each thing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from powerpi import pin
+from powerpi.clock import SystemClock
+from powerpi.config import MeterSettings, Settings
+from powerpi.errors import PinError
+
+RRD_BYTES = 31_000_000  # of one meter, with 20 years of quarter hours
+
+
+class Finding(NamedTuple):
+    """One line: what was looked at, whether it is right (None: it works, but look), and what was found or to do."""
+
+    what: str
+    right: bool | None
+    said: str
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that the configuration needs; nothing is changed but the pins, which are listened to."""
+    yield check_state(settings.state, len(settings.meters))
+    yield check_clock(settings)
+    yield check_port(*settings.listen)
+    yield check_program()
+    yield from check_pins(settings)
+
+
+def check_state(state: Path, meters: int) -> Finding:
+    """Whether the state folder, or the one it will be made in, can be written, and has room."""
+    folder = state
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return Finding("state", False, f"{folder} is not a folder; name another one in [powerpi] state")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("state", False, f"{folder} cannot be written by this user; run as the service's user or root")
+    free = shutil.disk_usage(folder).free
+    if free < RRD_BYTES * meters:
+        return Finding("state", False, f"{folder} has {free // 1_000_000} MB free; a meter needs 31 MB")
+    made = "" if folder == state else " (will be made)"
+    return Finding("state", True, f"{state}{made}, {free // 1_000_000} MB free")
+
+
+def check_clock(settings: Settings) -> Finding:
+    """Whether the clock can be trusted."""
+    zone = settings.timezone.key
+    if not settings.network_time:
+        return Finding("clock", True, f"taken as it is (network_time = no), time zone {zone}")
+    if SystemClock(network_time=True).trusted():
+        return Finding("clock", True, f"synchronised, time zone {zone}")
+    wait = settings.clock_wait_seconds
+    said = f"not synchronised; rows wait up to {wait} s for it. See `timedatectl`, or set network_time = no"
+    return Finding("clock", None, f"{said}; time zone {zone}")
+
+
+def check_port(host: str, port: int) -> Finding:
+    """Whether the page can be served, or is already."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return Finding(
+                "port", None, f"{host} port {port} is in use: by PowerPi if it runs, else choose another one"
+            )
+        return Finding("port", False, f"{host} port {port} cannot be used: {error.strerror}")
+    return Finding("port", True, f"{host} port {port} is free")
+
+
+def check_program() -> Finding:
+    """Whether the program that draws is there."""
+    found = shutil.which("rrdtool")
+    return Finding("rrdtool", bool(found), found or "the program is missing: apt-get install rrdtool")
+
+
+def check_pins(settings: Settings, open_factory: Callable[[], object] = pin.open_factory) -> Iterator[Finding]:
+    """Whether each pin can be read, and what is seen on it now."""
+    try:
+        factory = open_factory()
+    except PinError as error:
+        yield Finding("gpio", False, str(error))
+        return
+    for meter in settings.meters:
+        yield check_pin(factory, meter)
+
+
+def check_pin(factory: object, meter: MeterSettings) -> Finding:
+    """One meter's pin."""
+    what = f"meter {meter.name}"
+    try:
+        contact = pin.Pin(factory, meter.gpio, meter.pull)
+    except PinError as error:
+        return Finding(what, False, f"{error}; does another program, or a running PowerPi, use it?")
+    closed = contact.closed()
+    contact.close()
+    seen = "closed now: fine during a pulse, else look at the wiring or at `pull`" if closed else "open"
+    return Finding(what, None if closed else True, f"GPIO{meter.gpio}, {meter.imp_per_kwh:g} imp/kWh, contact {seen}")

@@ -1,0 +1,125 @@
+"""The command line: `powerpi COMMAND`; the only importer of argparse.
+
+Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
+failed, 2 wrong arguments, 69 a pin or port cannot be used, 74 the store refused, 78 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from powerpi import __version__, config
+from powerpi.errors import ConfigError, PowerPiError, StoreError
+
+SIGNS = {True: "ok  ", None: "look", False: "BAD "}
+
+
+def _port(text: str) -> int:
+    return config.read_listen(f"localhost:{text}")[1]
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="powerpi", description="Counts the S0 pulses of electricity meters and shows true graphs of them."
+    )
+    top.add_argument("--version", action="version", version=f"powerpi {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="count and serve the page, until SIGTERM or Ctrl-C")
+    check = commands.add_parser("check", help="say what is right and wrong with the configuration on this machine")
+    create = commands.add_parser("create", help="make the empty RRDs of all meters by hand; never overwrites")
+    for command in (run, check, create):
+        command.add_argument(
+            "--config", type=Path, default=config.DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
+        )
+
+    demo = commands.add_parser("demo", help="run with a simulated household instead of a meter")
+    demo.add_argument("--port", type=_port, default=8080, metavar="N", help="port of the page (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same house (default: %(default)s)")
+    demo.add_argument("--load", type=Path, metavar="FILE", help="a recorded load (CSV: minute,watts) instead")
+    demo.add_argument("--empty", action="store_true", help="start without history")
+    demo.add_argument("--state", type=Path, metavar="DIR", help="keep the data there (default: thrown away at the end)")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    wishes = parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
+    )
+    try:
+        return COMMANDS[wishes.command](wishes)
+    except ConfigError as error:
+        print(f"powerpi: the configuration is wrong:\n{_indented(error)}", file=sys.stderr)
+        return os.EX_CONFIG
+    except StoreError as error:
+        print(f"powerpi: {error}", file=sys.stderr)
+        return os.EX_IOERR
+    except PowerPiError as error:
+        print(f"powerpi: {error}", file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _indented(error: ConfigError) -> str:
+    return "\n".join(f"  {fault}" for fault in error.faults)
+
+
+# What a command needs is imported when it runs: `--help` is quick, and the daemon carries no simulation.
+
+
+def _run(wishes: argparse.Namespace) -> int:
+    from powerpi import daemon, pin  # noqa: PLC0415
+    from powerpi.clock import SystemClock  # noqa: PLC0415
+
+    settings = config.load(wishes.config)
+    return daemon.run(settings, pin.open_factory(), SystemClock(settings.network_time))
+
+
+def _check(wishes: argparse.Namespace) -> int:
+    from powerpi.check import findings  # noqa: PLC0415
+
+    settings = config.load(wishes.config)
+    print(f"{SIGNS[True]}  configuration: {wishes.config}, {len(settings.meters)} meter(s)")
+    bad = False
+    for finding in findings(settings):
+        print(f"{SIGNS[finding.right]}  {finding.what}: {finding.said}")
+        bad = bad or finding.right is False
+    return 1 if bad else 0
+
+
+def _create(wishes: argparse.Namespace) -> int:
+    import time  # noqa: PLC0415
+    from threading import Lock  # noqa: PLC0415
+
+    from powerpi.store import Store, locked_folder  # noqa: PLC0415
+
+    settings = config.load(wishes.config)
+    code = 0
+    with locked_folder(settings.state):
+        for meter in settings.meters:
+            store = Store(settings.state, meter.name, settings.store.archive_years, Lock())
+            try:
+                store.create(int(time.time()) // 10 * 10 - 10)
+                print(f"made {store.rrd}")
+            except StoreError as error:
+                print(f"powerpi: {error}", file=sys.stderr)
+                code = os.EX_IOERR
+    return code
+
+
+def _demo(wishes: argparse.Namespace) -> int:
+    from powerpi import demo  # noqa: PLC0415
+
+    return demo.run(demo.Wishes(wishes.port, wishes.seed, wishes.load, wishes.empty, wishes.state))
+
+
+COMMANDS = {"run": _run, "check": _check, "create": _create, "demo": _demo}

@@ -1,0 +1,103 @@
+"""The demo: the daemon as it is, with a simulated household (or a recorded load) on gpiozero's mock pin."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from powerpi import config, daemon, pin, simulate
+from powerpi.clock import SystemClock
+from powerpi.config import Settings
+from powerpi.load import Household, Load
+from powerpi.progress import Progress
+from powerpi.pulses import STEP_SECONDS, Row
+from powerpi.store import LOSSLESS_DAYS, Store, locked_folder
+from powerpi.worker import Worker
+
+METER = "house"
+GPIO = 24
+HISTORY_DAYS = LOSSLESS_DAYS + 34  # a year and a bit: a little of it is left in quarter hours only
+BATCH_ROWS = 30_000  # written at once: few waits for the disk
+
+
+class Wishes(NamedTuple):
+    """What the command line asks of the demo."""
+
+    port: int
+    seed: int
+    load: Path | None
+    empty: bool
+    state: Path | None
+
+
+def settings(wishes: Wishes, state: Path) -> Settings:
+    """The demo's configuration: one meter called house on GPIO24, the machine's clock taken as it is."""
+    return config.parse(
+        f"[powerpi]\nstate = {state}\nlisten = 0.0.0.0:{wishes.port}\nnetwork_time = no\n"
+        f"[meter {METER}]\nlabel = House\ngpio = {GPIO}\n"
+    )
+
+
+def load_of(wishes: Wishes) -> Load:
+    """The recorded load, or the simulated household. Raises ConfigError."""
+    return simulate.Recording(wishes.load) if wishes.load else Household(wishes.seed)
+
+
+def fill(chosen: Settings, load: Load, now: float) -> float:
+    """Write the history up to `now` (Unix seconds) through the store, as if the daemon had run all the time.
+
+    Goes on where an earlier demo in the same state folder ended. Returns the counter at the last row.
+    """
+    meter = chosen.meters[0]
+    end = int(now) // STEP_SECONDS * STEP_SECONDS
+    start = end - HISTORY_DAYS * 86400
+    with locked_folder(chosen.state):
+        store = Store(chosen.state, meter.name, chosen.store.archive_years, Lock())
+        pulses: float
+        pulses, _ = store.open(start - STEP_SECONDS)
+        if store.last_row and store.last_row.time > start:
+            start, pulses = store.last_row
+        if start >= end:
+            return pulses
+        with Progress("Filling a year of history", end - start) as progress:
+            batch: list[Row] = []
+            for rows in simulate.energy_rows(load, meter.imp_per_kwh, start, end, chosen.timezone, pulses=pulses):
+                batch += [Row(*row) for row in rows]
+                if len(batch) >= BATCH_ROWS or batch[-1].time >= end:
+                    store.write(batch)
+                    progress.to(batch[-1].time - start)
+                    pulses = batch[-1].pulses
+                    batch.clear()
+        store.save_register(math.ceil(pulses), end)
+    return pulses
+
+
+def run(wishes: Wishes) -> int:
+    """Run the demo until a signal comes; returns the exit code. Raises PowerPiError."""
+    clock = SystemClock(network_time=False)
+    load = load_of(wishes)
+    factory = pin.mock_factory()
+    with ExitStack() as stack:
+        state = wishes.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="powerpi-demo-")))
+        chosen = settings(wishes, state.absolute())
+        now = clock.monotonic() + clock.offset()
+        pulses = 0.0 if wishes.empty else fill(chosen, load, now)
+
+        meter = chosen.meters[0]
+
+        def drivers(fate: daemon.Fate) -> Sequence[Worker]:
+            begin = clock.monotonic() + clock.offset()
+            steps = simulate.pulse_steps(load, meter.imp_per_kwh, begin, chosen.timezone, pulses % 1)
+            contact = factory.pin(meter.gpio)
+            return [simulate.PulseDriver("household", contact, steps, clock, on_death=fate.died, pull=meter.pull)]
+
+        return daemon.run(chosen, factory, clock, drivers, _announce)
+
+
+def _announce(port: int) -> None:
+    print(f"\n  A simulated house is living at  http://localhost:{port}/\n  Ctrl-C ends it.\n", flush=True)  # noqa: T201

@@ -1,0 +1,127 @@
+"""What the web asks: readings, pictures and health of all meters, put together from the parts that know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from powerpi import units
+from powerpi.counting import Counting
+from powerpi.errors import UnknownNameError
+from powerpi.graph import Figures
+from powerpi.meter import Meter
+from powerpi.periods import PERIODS, known_until, span_text
+from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Subject
+from powerpi.pulses import IDLE_SECONDS
+from powerpi.reader import Reader
+from powerpi.readings import Health, MeterReading, MeterReadings, Notice
+
+FLUSH_WAIT_SECONDS = 2.0  # a picture waits no longer for the newest rows
+HANGING_SECONDS = 30.0  # the counting thread turns once a second
+QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
+
+
+class Room(NamedTuple):
+    """One meter's parts."""
+
+    meter: Meter
+    readings: MeterReadings
+
+
+class House:
+    """All meters; every method may be called from several threads at once."""
+
+    def __init__(self, counting: Counting, rooms: Mapping[str, Room], gallery: Gallery, reader: Reader) -> None:
+        self._counting = counting
+        self._rooms = rooms
+        self._gallery = gallery
+        self._reader = reader
+        self._subjects = {name: self._subject(room) for name, room in rooms.items()}
+
+    def _subject(self, room: Room) -> Subject:
+        readings = room.readings
+        return Subject(
+            room.meter.name,
+            room.meter.store.rrd,
+            readings.settings.imp_per_kwh,
+            readings.energies,
+            lambda: self._settle(room.meter),
+        )
+
+    def _settle(self, meter: Meter) -> None:
+        """Have rows that are not on disk yet written before somebody looks."""
+        rows = meter.live.rows
+        if rows and rows[-1] != meter.store.last_row:
+            self._counting.flush(FLUSH_WAIT_SECONDS)
+
+    def meters(self) -> list[MeterReading]:
+        """All meters, in the order of the configuration."""
+        return [self.meter(name) for name in self._rooms]
+
+    def meter(self, name: str) -> MeterReading:
+        """One meter's figures now. Raises UnknownNameError, ReaderError."""
+        room = self._room(name)
+        return room.readings.read(room.meter.live, self._counting.clock.monotonic(), self._counting.offset)
+
+    def _room(self, name: str) -> Room:
+        if name not in self._rooms:
+            raise UnknownNameError(f"There is no meter {name!r}; there is {', '.join(self._rooms)}.")
+        return self._rooms[name]
+
+    def picture(self, meter: str, request: PictureRequest) -> Picture:
+        """A graph that holds the newest rows. Raises UnknownNameError, ReaderError."""
+        room = self._room(meter)
+        return self._gallery.picture(self._subjects[meter], request, self._until(room.meter))
+
+    def figures(self, meter: str, period: str, language: str) -> Figures | BarFigures:
+        """The figures of a graph. Raises UnknownNameError, ReaderError."""
+        room = self._room(meter)
+        return self._gallery.figures(self._subjects[meter], PERIODS[period], language, self._until(room.meter))
+
+    def _until(self, meter: Meter) -> int:
+        """How far the rows of a meter reach, in Unix seconds."""
+        rows = meter.live.rows
+        return known_until(rows[-1].time if rows else 0, self._time())
+
+    def _time(self) -> float:
+        clock = self._counting.clock
+        offset = self._counting.offset
+        return clock.monotonic() + (clock.offset() if offset is None else offset)
+
+    def health(self) -> Health:
+        """What is wrong with the counting and its data, and what is worth a look."""
+        now = self._counting.clock.monotonic()
+        faults = [
+            Notice("disk", meter.name, fault)
+            for meter in self._counting.meters.values()
+            for fault in sorted(set(meter.faults.values()))
+        ]
+        if now - self._counting.turned > HANGING_SECONDS or not self._counting.is_alive():
+            faults.insert(0, Notice("thread_dead", None, self._counting.name))
+        warnings = [*self._clock_notices(), *self._reader_notices()]
+        for room in self._rooms.values():
+            warnings += self._meter_notices(room, now)
+        return Health(tuple(faults), tuple(warnings))
+
+    def _clock_notices(self) -> list[Notice]:
+        if self._counting.trusted:
+            return []
+        return [Notice("clock_waiting" if self._counting.offset is None else "clock_untrusted", None, None)]
+
+    def _reader_notices(self) -> list[Notice]:
+        return [Notice("reader", None, self._reader.fault)] if self._reader.fault else []
+
+    def _meter_notices(self, room: Room, now: float) -> list[Notice]:
+        """Too long without a pulse, lost edges, rows that wait for the disk for too long."""
+        meter, live = room.meter, room.meter.live
+        notices = []
+        expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
+        quiet = now - (meter.begun if live.last_pulse is None else live.last_pulse)
+        if quiet > expected:
+            notices.append(Notice("no_pulse", meter.name, span_text(int(quiet))))
+        if live.contact.lost:
+            notices.append(Notice("edges_lost", meter.name, str(live.contact.lost)))
+        late_seconds = IDLE_SECONDS + 3 * self._counting.timing.flush_seconds
+        if len(live.rows) > 1 and self._time() - live.rows[1].time > late_seconds:
+            notices.append(Notice("stored_late", meter.name, None))
+        return notices

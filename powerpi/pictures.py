@@ -1,0 +1,181 @@
+"""Pictures and their figures: drawn by the reading child once per new row, then served from memory.
+
+In: what a browser asks and how far a meter's rows reach. Out: image bytes with an ETag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from powerpi import bars, graph
+from powerpi.bars import Bar
+from powerpi.graph import Figures, Span
+from powerpi.periods import PERIODS, Period, edges
+from powerpi.picture import Look, Size
+from powerpi.pulses import STEP_SECONDS
+from powerpi.reader import Reader
+from powerpi.readings import Energies
+from powerpi.texts import LANGUAGES, texts
+
+CACHED_BYTES = 4_000_000
+FIGURES_BYTES = 500  # what the figures of a picture take, about
+
+
+class PictureRequest(NamedTuple):
+    """What a browser asks for, already checked."""
+
+    period: str
+    image_format: str  # "png" or "svg"
+    end: int | None  # Unix seconds; None: the newest row
+    width: int
+    height: int
+    zoom: int
+    language: str
+
+
+class Picture(NamedTuple):
+    """A drawn graph."""
+
+    image: bytes
+    etag: str
+    fresh_seconds: int
+
+
+class BarFigures(NamedTuple):
+    """The mean and the highest of the whole bars of a picture; None is unknown."""
+
+    mean_watt_hours: float | None
+    peak_watt_hours: float | None
+    peak_start: int | None  # Unix seconds
+
+
+class Subject(NamedTuple):
+    """The meter to be drawn."""
+
+    meter: str
+    rrd: Path
+    imp_per_kwh: float
+    energies: Energies
+    settle: Callable[[], None]  # brings rows that are still in memory to the file
+
+
+class Cache:
+    """Things by key, up to a sum of bytes; those asked for longest ago go first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._things: OrderedDict[Any, tuple[int, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Any) -> Any:
+        """The thing, or None."""
+        with self._lock:
+            if key not in self._things:
+                return None
+            self._things.move_to_end(key)
+            return self._things[key][1]
+
+    def put(self, key: Any, size_bytes: int, thing: Any) -> None:
+        """Remember a thing of that size."""
+        with self._lock:
+            self._bytes += size_bytes - self._things.pop(key, (0, None))[0]
+            self._things[key] = (size_bytes, thing)
+            while self._bytes > self._most_bytes and len(self._things) > 1:
+                self._bytes -= self._things.popitem(last=False)[1][0]
+
+
+class Gallery:
+    """Draws for all meters; several threads may ask at once, each picture is drawn once."""
+
+    def __init__(self, reader: Reader, zone: ZoneInfo, names: Callable[[str], bool]) -> None:
+        self._reader = reader
+        self._zone = zone
+        self._names = names
+        self._words = {language: texts(language) for language in LANGUAGES}
+        self._cache = Cache(CACHED_BYTES)
+        self._drawing = Lock()
+
+    def picture(self, subject: Subject, request: PictureRequest, until: int) -> Picture:
+        """The picture of a meter whose rows reach to `until`. Raises ReaderError."""
+        period = PERIODS[request.period]
+        end, due = _reach(period, request.end, until)
+        key = (subject.meter, request, end, due)
+        found = self._cache.get(key)
+        if found is None:
+            with self._drawing:
+                found = self._cache.get(key) or self._draw(subject, request, end, due, key)
+        return found  # type: ignore[no-any-return]
+
+    def _draw(self, subject: Subject, request: PictureRequest, end: int, due: int, key: Any) -> Picture:
+        subject.settle()
+        period = PERIODS[request.period]
+        size = Size(request.width, request.height, request.zoom)
+        words, names = self._words[request.language], self._names(request.language)
+        look = Look(size, request.image_format.upper(), words, names, self._zone)
+        if period.bars:
+            arguments = bars.bars_arguments(subject.rrd, self._bars(subject, period, end, due), period, due, look)
+        else:
+            seen = self._curve_figures(subject, period, end, due, request.language)
+            span = Span(end - period.seconds, end, due)
+            arguments = graph.curve_arguments(subject.rrd, subject.imp_per_kwh, span, seen, look)
+        image = self._reader.graph(arguments, request.language).image
+        picture = Picture(image, hashlib.sha256(image).hexdigest()[:20], period.fresh_seconds)
+        self._cache.put(key, len(image), picture)
+        return picture
+
+    def figures(self, subject: Subject, period: Period, language: str, until: int) -> Figures | BarFigures:
+        """The figures of the newest picture. Raises ReaderError."""
+        end, due = _reach(period, None, until)
+        with self._drawing:
+            if period.bars:
+                return bar_figures(self._bars(subject, period, end, due))
+            return self._curve_figures(subject, period, end, due, language)
+
+    def _curve_figures(self, subject: Subject, period: Period, end: int, due: int, language: str) -> Figures:
+        key = (subject.meter, period.name, end, due)
+        found = self._cache.get(key)
+        if found is None:
+            subject.settle()
+            span = Span(end - period.seconds, end, due)
+            arguments = graph.figures_arguments(subject.rrd, subject.imp_per_kwh, span)
+            found = graph.figures(self._reader.graph(arguments, language).prints)
+            self._cache.put(key, FIGURES_BYTES, found)
+        return found  # type: ignore[no-any-return]
+
+    def _bars(self, subject: Subject, period: Period, end: int, due: int) -> list[Bar]:
+        subject.settle()
+        spans = list(pairwise(edges(period, end, self._zone)))
+        energies = subject.energies.of(spans, due)
+        return [
+            Bar(start, end, energy.watt_hours, end - start - energy.known_seconds)
+            for (start, end), energy in zip(spans, energies, strict=True)
+        ]
+
+
+def _reach(period: Period, asked_end: int | None, until: int) -> tuple[int, int]:
+    """Where a picture ends and up to where rows are due, both Unix seconds on the grid.
+
+    Both are rounded up to `fresh_seconds`: until then a newer picture would look no different.
+    """
+    fresh = period.fresh_seconds
+    due = -(-until // fresh) * fresh
+    end = due if asked_end is None else -(-asked_end // STEP_SECONDS) * STEP_SECONDS
+    return end, min(due, end)
+
+
+def bar_figures(drawn: Sequence[Bar]) -> BarFigures:
+    """The figures of a picture of bars."""
+    whole = [bar for bar in drawn if bars.is_whole(bar) and bar.watt_hours is not None]
+    energies = [bar.watt_hours or 0.0 for bar in whole]
+    if not whole:
+        return BarFigures(None, None, None)
+    peak = max(energies)
+    return BarFigures(sum(energies) / len(energies), peak, whole[energies.index(peak)].start)
