@@ -87,11 +87,10 @@ def run(wishes: Wishes) -> int:
         chosen = settings(wishes, state.absolute())
         now = clock.monotonic() + clock.offset()
         pulses = 0.0 if wishes.empty else fill(chosen, load, now)
-
         meter = chosen.meters[0]
 
         def drivers(fate: daemon.Fate) -> Sequence[Worker]:
-            begin = clock.monotonic() + clock.offset()
+            begin = clock.monotonic() + clock.offset()  # not the last row's time: pulses made up for would be a spike
             steps = simulate.pulse_steps(load, meter.imp_per_kwh, begin, chosen.timezone, pulses % 1)
             contact = factory.pin(meter.gpio)
             return [simulate.PulseDriver("household", contact, steps, clock, on_death=fate.died, pull=meter.pull)]

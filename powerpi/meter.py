@@ -84,7 +84,7 @@ class Meter:
     def _count(self, pulse: float) -> None:
         recent = self._recent
         recent.append(pulse)
-        while len(recent) > 2 and pulse - recent[1] > LIVE_SECONDS:
+        while len(recent) > 2 and pulse - recent[0] > LIVE_SECONDS:
             recent.popleft()
         self.pulses += 1
         knots = self._knots

@@ -1,0 +1,109 @@
+"""What several tests share: clocks moved by hand, pins of gpiozero's mock factory, real RRDs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from powerpi.clock import Clock
+from powerpi.pin import Pin
+from powerpi.store import Store
+
+HERE = Path(__file__).parent
+SHARED = HERE.parent.parent / "shared"
+START = 1_700_000_000  # 2023-11-14 22:13:20 UTC, on the grid
+
+os.environ.setdefault("LC_ALL", "C.UTF-8")
+
+
+class HandClock:
+    """A clock that stands still until it is moved; satisfies powerpi.clock.Clock."""
+
+    def __init__(self, wall: float = START, monotonic: float = 1000.0, trusted: bool = True) -> None:
+        self.now = monotonic
+        self.ahead = wall - monotonic
+        self.is_trusted = trusted
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def offset(self) -> float:
+        return self.ahead
+
+    def trusted(self) -> bool:
+        return self.is_trusted
+
+    def wall(self) -> float:
+        return self.now + self.ahead
+
+
+class ClockedFactory(MockFactory):
+    """gpiozero's mock factory whose edges carry the time of a clock moved by hand."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.ticks = clock.monotonic
+        self.pins = {}  # gpiozero's factories share theirs
+
+
+class Line:
+    """A contact on a mock pin, and the means to close it: pull up, so low is closed."""
+
+    def __init__(self, clock: HandClock, gpio: int = 24) -> None:
+        self.clock = clock
+        self.factory = ClockedFactory(clock)
+        self.gpio = gpio
+        self.pin = Pin(self.factory, gpio, "up")
+        self._contact = self.factory.pin(gpio)
+
+    def close(self) -> None:
+        self._contact.drive_low()
+
+    def open(self) -> None:
+        self._contact.drive_high()
+
+    def pulse(self, time: float | None = None, width: float = 0.03) -> None:
+        """One pulse that begins at `time` (CLOCK_MONOTONIC), or now; the clock is moved to its end."""
+        self.clock.now = self.clock.now if time is None else time
+        self.close()
+        self.clock.now += width
+        self.open()
+
+    def pulses(self, times: Iterable[float]) -> None:
+        for time in times:
+            self.pulse(time)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def line(clock: HandClock) -> Line:
+    return Line(clock)
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., Store]:
+    """Opens (again) the store of a meter in the test's folder."""
+
+    def make(meter: str = "house", archive_years: int = 20, gate: Any = None) -> Store:
+        return Store(tmp_path, meter, archive_years, gate or threading.Lock())
+
+    return make
+
+
+@pytest.fixture
+def household_minutes() -> Path:
+    """The recorded household that lies beside the checkout of those who build PowerPi."""
+    path = SHARED / "data" / "household-minutes.csv"
+    if not path.exists():
+        pytest.skip("the recorded household (shared/data) is not beside this checkout")
+    return path

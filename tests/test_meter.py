@@ -1,0 +1,212 @@
+"""The counting of one contact: a mock pin driven by hand, a real store, no thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import START, HandClock, Line
+from test_store import rates
+
+from powerpi.meter import MANY_KNOTS, Meter
+from powerpi.pulses import Row
+from powerpi.store import Store
+
+Make = Callable[..., Store]
+
+
+@pytest.fixture
+def make_meter(line: Line, clock: HandClock, make_store: Make) -> Callable[[], Meter]:
+    """Starts the counting (again), as a new process would."""
+
+    def make() -> Meter:
+        meter = Meter("house", line.pin, make_store(), 0.010, START)
+        meter.begin(clock.monotonic())
+        return meter
+
+    return make
+
+
+def turn(meter: Meter, clock: HandClock) -> Meter:
+    meter.take_edges()
+    meter.make_rows(clock.monotonic(), clock.offset())
+    meter.publish()
+    return meter
+
+
+def test_pulses_become_interpolated_rows(make_meter: Callable[[], Meter], line: Line, clock: HandClock) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1025, 1035])  # wall time is START - 1000 later: boundaries at 1000, 1010, ...
+    turn(meter, clock)
+    # 1 pulse in 20 s from 1005: 1.25 at 1010, 1.75 at 1020; then 1 in 10 s: 2.5 at 1030
+    assert meter.live.rows == (Row(START + 10, 1.25), Row(START + 20, 1.75), Row(START + 30, 2.5))
+    assert meter.live.pulses == 3
+    assert meter.live.pulses_since == pytest.approx(0.5)
+
+
+def test_nothing_is_known_before_the_first_pulse(make_meter: Callable[[], Meter], line: Line, clock: HandClock) -> None:
+    meter = make_meter()
+    clock.now = 1600
+    turn(meter, clock)
+    assert meter.live.rows == ()
+    line.pulse(1605)
+    line.pulse(1615)
+    turn(meter, clock)
+    assert [row.time for row in meter.live.rows] == [START + 610]
+
+
+def test_flush_writes_and_forgets_what_is_on_disk(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1025, 1035])
+    turn(meter, clock)
+    assert meter.flush()
+    meter.publish()
+    assert meter.live.rows == (Row(START + 30, 2.5),)
+    assert rates(meter.store.rrd, START, START + 30) == [None, pytest.approx(0.05), pytest.approx(0.075)]
+
+
+def test_counter_goes_on_after_a_restart_and_the_time_between_is_unknown(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock).flush()
+    meter.save_register(int(clock.wall()))
+
+    line.pulse(1030)  # nobody counts this one
+    line.pin.drain()
+    meter = make_meter()
+    assert meter.pulses == 3
+    line.pulses([1035, 1045, 1055])
+    turn(meter, clock).flush()
+    assert meter.pulses == 6
+    # rows at 1010, 1020, then a gap although the next boundary, 1040, is known, then 1050
+    assert rates(meter.store.rrd, START + 10, START + 50) == [pytest.approx(0.1), None, None, pytest.approx(0.1)]
+
+
+def test_restart_within_a_step_leaves_a_gap_too(make_meter: Callable[[], Meter], line: Line, clock: HandClock) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1020.5])
+    turn(meter, clock).flush()
+    meter = make_meter()
+    line.pulses([1022, 1035, 1045])
+    turn(meter, clock)
+    assert meter.live.rows[0].time == START + 20
+    assert [row.time for row in meter.live.rows[1:]] == [START + 40]
+
+
+def test_an_hour_without_a_pulse_becomes_zero_and_the_next_pulse_makes_no_spike(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015])
+    clock.now = 1015 + 3601
+    turn(meter, clock)
+    line.pulse(1015 + 3605)
+    turn(meter, clock).flush()
+    known = rates(meter.store.rrd, START + 10, START + 3610)
+    assert None not in known
+    # the whole pulse is spread over the half hour kept back: 1 / 1804 s, 2 W at 1000 imp/kWh
+    assert max(known[1:]) == pytest.approx(1 / 1804, rel=0.01)
+    # the counter in the file and the pulses agree: the first row stands at 1.5
+    assert sum(known) * 10 == pytest.approx(3 - 1.5, abs=0.01)
+
+
+def test_idle_from_the_start_is_zero_after_an_hour(make_meter: Callable[[], Meter], clock: HandClock) -> None:
+    meter = make_meter()
+    for clock.now in range(1001, 1001 + 2 * 3600, 10):
+        turn(meter, clock)
+    times = [row.time for row in meter.live.rows]
+    assert times[0] == START + 10
+    assert times == list(range(START + 10, times[-1] + 1, 10))
+    assert clock.wall() - times[-1] <= 3600
+    assert {row.pulses for row in meter.live.rows} == {0}
+
+
+def test_refused_write_keeps_all_rows_says_why_and_is_made_up_for(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    content = meter.store.rrd.read_bytes()
+    meter.store.rrd.unlink()
+    meter.store.rrd.mkdir()
+    assert not meter.flush()
+    assert not meter.flush()
+    assert "rows" in meter.faults
+    assert len([record for record in caplog.records if "cannot be stored" in record.message]) == 1
+    meter.store.rrd.rmdir()
+    meter.store.rrd.write_bytes(content)
+    line.pulses([1035])
+    turn(meter, clock)
+    assert meter.flush()
+    assert meter.faults == {}
+    assert rates(meter.store.rrd, START + 10, START + 30) == pytest.approx([0.1, 0.1])
+
+
+def test_clock_stepped_forward_leaves_a_gap_and_bends_no_interval(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    clock.ahead += 95
+    meter.break_line()
+    line.pulses([1035, 1045])
+    turn(meter, clock).flush()
+    # the interval from 1025 on lies 95 s later: boundaries at 1125, 1135 of the old clock; 0.1 pulses/s as before
+    known = [rate for rate in rates(meter.store.rrd, START, START + 200) if rate is not None]
+    assert known == pytest.approx([0.1, 0.1])
+
+
+def test_clock_stepped_back_writes_no_row_twice_and_makes_no_spike(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses(range(1005, 1106, 10))
+    turn(meter, clock).flush()
+    clock.ahead -= 65
+    meter.break_line()
+    line.pulses(range(1115, 1306, 10))
+    turn(meter, clock).flush()
+    assert meter.pulses == 31
+    known = [rate for rate in rates(meter.store.rrd, START, START + 300) if rate is not None]
+    assert max(known) == pytest.approx(0.1)
+
+
+def test_many_pulses_before_the_clock_is_known_take_little_room(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses(1000.0 + n * 0.06 for n in range(50_000))  # 16.7 a second for 50 minutes
+    meter.take_edges()
+    assert meter.pulses == 50_000
+    assert len(meter._knots) < MANY_KNOTS + 3000 / 5 + 10
+    turn(meter, clock).flush()
+    # 16.67 pulses a second in every row all the same
+    assert rates(meter.store.rrd, START + 10, START + 2990) == pytest.approx([1 / 0.06] * 298)
+
+
+def test_live_interval_is_the_mean_of_the_last_seconds(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulse(1000)
+    assert turn(meter, clock).live.interval_seconds is None
+    line.pulse(1040)
+    assert turn(meter, clock).live.interval_seconds == pytest.approx(40)
+    line.pulses([1041, 1043, 1044])
+    # within 5 s of the last one: 1040, 1041, 1043, 1044
+    assert turn(meter, clock).live.interval_seconds == pytest.approx(4 / 3)
+
+
+def test_glitches_are_counted_as_rejected_edges(make_meter: Callable[[], Meter], line: Line, clock: HandClock) -> None:
+    meter = make_meter()
+    line.pulse(1005, width=0.001)
+    line.pulse(1006, width=0.03)
+    turn(meter, clock)
+    assert (meter.pulses, meter.live.contact.rejected) == (1, 2)
