@@ -73,10 +73,10 @@ class House:
         room = self._room(meter)
         return self._gallery.picture(self._subjects[meter], request, self._until(room.meter))
 
-    def figures(self, meter: str, period: str, language: str) -> Figures | BarFigures:
+    def figures(self, meter: str, period: str) -> Figures | BarFigures:
         """The figures of a graph. Raises UnknownNameError, ReaderError."""
         room = self._room(meter)
-        return self._gallery.figures(self._subjects[meter], PERIODS[period], language, self._until(room.meter))
+        return self._gallery.figures(self._subjects[meter], PERIODS[period], self._until(room.meter))
 
     def _until(self, meter: Meter) -> int:
         """How far the rows of a meter reach, in Unix seconds."""

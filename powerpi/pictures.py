@@ -105,70 +105,76 @@ class Gallery:
 
     def picture(self, subject: Subject, request: PictureRequest, until: int) -> Picture:
         """The picture of a meter whose rows reach to `until`. Raises ReaderError."""
-        period = PERIODS[request.period]
-        end, due = _reach(period, request.end, until)
-        key = (subject.meter, request, end, due)
+        reach = _reach(PERIODS[request.period], request.end, until)
+        key = (subject.meter, request, reach.end, reach.due_rounded)
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
-                found = self._cache.get(key) or self._draw(subject, request, end, due, key)
+                found = self._cache.get(key) or self._draw(subject, request, reach)
+                self._cache.put(key, len(found.image), found)
         return found  # type: ignore[no-any-return]
 
-    def _draw(self, subject: Subject, request: PictureRequest, end: int, due: int, key: Any) -> Picture:
+    def _draw(self, subject: Subject, request: PictureRequest, reach: Reach) -> Picture:
         subject.settle()
         period = PERIODS[request.period]
         size = Size(request.width, request.height, request.zoom)
         words, names = self._words[request.language], self._names(request.language)
         look = Look(size, request.image_format.upper(), words, names, self._zone)
         if period.bars:
-            arguments = bars.bars_arguments(subject.rrd, self._bars(subject, period, end, due), period, due, look)
+            drawn = self._bars(subject, period, reach)
+            arguments = bars.bars_arguments(subject.rrd, drawn, period, reach.due, look)
         else:
-            seen = self._curve_figures(subject, period, end, due, request.language)
-            span = Span(end - period.seconds, end, due)
+            seen = self._curve_figures(subject, period, reach, request.language)
+            span = _span(period, reach)
             arguments = graph.curve_arguments(subject.rrd, subject.imp_per_kwh, span, seen, look)
         image = self._reader.graph(arguments, request.language).image
-        picture = Picture(image, hashlib.sha256(image).hexdigest()[:20], period.fresh_seconds)
-        self._cache.put(key, len(image), picture)
-        return picture
+        return Picture(image, hashlib.sha256(image).hexdigest()[:20], period.fresh_seconds)
 
-    def figures(self, subject: Subject, period: Period, language: str, until: int) -> Figures | BarFigures:
+    def figures(self, subject: Subject, period: Period, until: int) -> Figures | BarFigures:
         """The figures of the newest picture. Raises ReaderError."""
-        end, due = _reach(period, None, until)
+        reach = _reach(period, None, until)
         with self._drawing:
             if period.bars:
-                return bar_figures(self._bars(subject, period, end, due))
-            return self._curve_figures(subject, period, end, due, language)
+                return bar_figures(self._bars(subject, period, reach))
+            return self._curve_figures(subject, period, reach, self._reader.language)
 
-    def _curve_figures(self, subject: Subject, period: Period, end: int, due: int, language: str) -> Figures:
-        key = (subject.meter, period.name, end, due)
+    def _curve_figures(self, subject: Subject, period: Period, reach: Reach, language: str) -> Figures:
+        key = (subject.meter, period.name, reach.end, reach.due_rounded)
         found = self._cache.get(key)
         if found is None:
             subject.settle()
-            span = Span(end - period.seconds, end, due)
-            arguments = graph.figures_arguments(subject.rrd, subject.imp_per_kwh, span)
+            arguments = graph.figures_arguments(subject.rrd, subject.imp_per_kwh, _span(period, reach))
             found = graph.figures(self._reader.graph(arguments, language).prints)
             self._cache.put(key, FIGURES_BYTES, found)
         return found  # type: ignore[no-any-return]
 
-    def _bars(self, subject: Subject, period: Period, end: int, due: int) -> list[Bar]:
+    def _bars(self, subject: Subject, period: Period, reach: Reach) -> list[Bar]:
         subject.settle()
-        spans = list(pairwise(edges(period, end, self._zone)))
-        energies = subject.energies.of(spans, due)
+        spans = list(pairwise(edges(period, reach.end, self._zone)))
+        energies = subject.energies.of(spans, reach.due)
         return [
             Bar(start, end, energy.watt_hours, end - start - energy.known_seconds)
             for (start, end), energy in zip(spans, energies, strict=True)
         ]
 
 
-def _reach(period: Period, asked_end: int | None, until: int) -> tuple[int, int]:
-    """Where a picture ends and up to where rows are due, both Unix seconds on the grid.
+class Reach(NamedTuple):
+    """Where a picture ends, and up to where its rows are due; Unix seconds on the grid."""
 
-    Both are rounded up to `fresh_seconds`: until then a newer picture would look no different.
-    """
+    end: int
+    due: int
+    due_rounded: int  # up to `fresh_seconds`: until then a newer picture would look no different
+
+
+def _reach(period: Period, asked_end: int | None, until: int) -> Reach:
     fresh = period.fresh_seconds
-    due = -(-until // fresh) * fresh
-    end = due if asked_end is None else -(-asked_end // STEP_SECONDS) * STEP_SECONDS
-    return end, min(due, end)
+    rounded = -(-until // fresh) * fresh
+    end = rounded if asked_end is None else -(-asked_end // STEP_SECONDS) * STEP_SECONDS
+    return Reach(end, min(until, end) // STEP_SECONDS * STEP_SECONDS, min(rounded, end))
+
+
+def _span(period: Period, reach: Reach) -> Span:
+    return Span(reach.end - period.seconds, reach.end, reach.due)
 
 
 def bar_figures(drawn: Sequence[Bar]) -> BarFigures:
