@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,25 +28,27 @@ class Finding(NamedTuple):
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """Look at everything that the configuration needs; nothing is changed but the pins, which are listened to."""
-    yield check_state(settings.state, len(settings.meters))
+    yield check_state(settings.state, [meter.name for meter in settings.meters])
     yield check_clock(settings)
     yield check_port(*settings.listen)
     yield check_program()
     yield from check_pins(settings)
 
 
-def check_state(state: Path, meters: int) -> Finding:
-    """Whether the state folder, or the one it will be made in, can be written, and has room."""
+def check_state(state: Path, meters: Sequence[str]) -> Finding:
+    """Whether the state folder, or the one it will be made in, can be written, and has room for RRDs yet to make."""
     folder = state
-    while not folder.exists() and folder != folder.parent:
+    while not os.access(folder, os.F_OK) and folder != folder.parent:  # Path.exists raises where it may not look
         folder = folder.parent
     if not folder.is_dir():
         return Finding("state", False, f"{folder} is not a folder; name another one in [powerpi] state")
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding("state", False, f"{folder} cannot be written by this user; run as the service's user or root")
     free = shutil.disk_usage(folder).free
-    if free < RRD_BYTES * meters:
-        return Finding("state", False, f"{folder} has {free // 1_000_000} MB free; a meter needs 31 MB")
+    needed = RRD_BYTES * sum(not (state / f"{meter}.rrd").exists() for meter in meters)
+    if free < needed:
+        said = f"{folder} has {free // 1_000_000} MB free; the RRDs still to be made need {needed // 1_000_000} MB"
+        return Finding("state", False, said)
     made = "" if folder == state else " (will be made)"
     return Finding("state", True, f"{state}{made}, {free // 1_000_000} MB free")
 

@@ -12,7 +12,8 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -24,6 +25,7 @@ from powerpi.errors import ConfigError
 DEFAULT_PATH = Path("/etc/powerpi.conf")
 METER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 RESERVED_NAMES = ("api", "health", "help", "lock", "static")  # paths and files of our own
+HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")  # RFC 1123; IPv4 too
 S0_PULSE_MS = 30  # EN 62053-31: the shortest pulse a meter may send
 
 
@@ -114,7 +116,7 @@ def read_listen(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = str(IPv6Address(host[1:-1]))
-    elif ":" in host or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+    elif not HOST_NAME.fullmatch(host):
         raise ValueError(text)
     return host, int(_number(0, 65535)(port))
 
@@ -126,18 +128,24 @@ def _zone(text: str) -> ZoneInfo:
         raise ValueError(text) from error
 
 
-def system_zone(localtime: Path = Path("/etc/localtime")) -> ZoneInfo:
-    """The system's time zone: $TZ, else where /etc/localtime points, else UTC."""
-    target = os.environ.get("TZ", "").lstrip(":") or str(localtime.resolve()).partition("zoneinfo/")[2]
-    try:
-        return ZoneInfo(target or "UTC")
-    except (KeyError, OSError, ValueError):
-        return ZoneInfo("UTC")
+def system_zone(localtime: Path = Path("/etc/localtime"), timezone: Path = Path("/etc/timezone")) -> ZoneInfo:
+    """The system's time zone: $TZ, else where /etc/localtime points, else the name in /etc/timezone, else UTC."""
+    for name in _zone_names(localtime, timezone):
+        with suppress(KeyError, OSError, ValueError):  # empty, or not the name of a zone: the next one may be
+            return ZoneInfo(name)
+    return ZoneInfo("UTC")
+
+
+def _zone_names(localtime: Path, timezone: Path) -> Iterator[str]:
+    yield os.environ.get("TZ", "").lstrip(":")
+    yield str(localtime.resolve()).partition("zoneinfo/")[2]
+    with suppress(OSError, UnicodeDecodeError):
+        yield timezone.read_text(encoding="utf-8").strip()
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.lower() for name in re.split(r"[\s,]+", text) if name)
-    if not all(re.fullmatch(r"[a-z0-9.-]{1,253}", name) for name in names):
+    if not all(HOST_NAME.fullmatch(name) for name in names):
         raise ValueError(text)
     return names
 
@@ -201,7 +209,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 def load(path: Path) -> Settings:
     """The settings in the file at `path`. Raises ConfigError with every fault."""
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8-sig"))  # Windows' editor puts a mark before the text
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     except OSError as error:

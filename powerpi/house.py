@@ -59,7 +59,7 @@ class House:
         return [self.meter(name) for name in self._rooms]
 
     def meter(self, name: str) -> MeterReading:
-        """One meter's figures now. Raises UnknownNameError, ReaderError."""
+        """One meter's figures now. Raises UnknownNameError."""
         room = self._room(name)
         return room.readings.read(room.meter.live, self._counting.clock.monotonic(), self._counting.offset)
 

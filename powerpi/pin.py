@@ -80,13 +80,11 @@ def open_factory() -> Any:
         time.sleep(SETTLE_SECONDS)
         return factory
     from gpiozero import Device  # noqa: PLC0415 (as above)
-    from gpiozero.exc import BadPinFactory  # noqa: PLC0415
 
     try:
-        Device.ensure_pin_factory()
-    except BadPinFactory as error:
-        raise PinError(f"GPIOZERO_PIN_FACTORY is {name!r}: {error}") from error
-    return Device.pin_factory
+        return Device().pin_factory  # the public way that gpiozero 1.6 and 2.0 share
+    except Exception as error:  # each factory fails in its own way: ImportError, OSError, BadPinFactory, ...
+        raise PinError(f"GPIOZERO_PIN_FACTORY is {name!r}, which cannot be used here: {error}") from error
 
 
 def mock_factory() -> Any:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from powerpi import units
 from powerpi.config import MeterSettings
+from powerpi.errors import ReaderError
 from powerpi.meter import Live
 from powerpi.periods import day_start, known_until
 from powerpi.pulses import STEP_SECONDS, Row
@@ -148,7 +149,7 @@ class MeterReadings:
         """The figures at `now` (CLOCK_MONOTONIC); `offset` leads to Unix seconds, None while no clock is trusted."""
         imp_per_kwh = self.settings.imp_per_kwh
         watts, at_most = power(live, now, imp_per_kwh)
-        yesterday, today = (NOTHING, NOTHING) if offset is None else self._days(live, now + offset)
+        yesterday, today = self._days(live, None if offset is None else now + offset)
         return MeterReading(
             meter=self.settings.name,
             label=self.settings.label,
@@ -167,12 +168,17 @@ class MeterReadings:
             contact_closed=live.contact.closed,
         )
 
-    def _days(self, live: Live, time: float) -> list[Day]:
-        """Yesterday and today at Unix time `time`."""
+    def _days(self, live: Live, time: float | None) -> list[Day]:
+        """Yesterday and today at Unix time `time`; unknown without it, or while the store cannot be read."""
+        if time is None:
+            return [NOTHING, NOTHING]
         midnights = [day_start(time, self._zone, days) for days in (-1, 0, 1)]
         newest_time = live.rows[-1].time if live.rows else 0
         until = known_until(newest_time, time)
-        return [self._day(live, span, until, newest_time) for span in pairwise(midnights)]
+        try:
+            return [self._day(live, span, until, newest_time) for span in pairwise(midnights)]
+        except ReaderError:  # the live figure and the counter do not depend on it
+            return [NOTHING, NOTHING]
 
     def _day(self, live: Live, span: Span, until: int, newest_time: int) -> Day:
         """One day: what is stored, then rows not stored yet, then pulses counted since the newest row."""

@@ -1,0 +1,172 @@
+"""The doorkeeper: a WSGI layer that every request passes before a page sees it, and every answer after.
+
+In: any WSGI application and the host names it answers to. Out: a WSGI application that serves reading requests
+to known names only, sets the security headers on every answer, and turns every error into one plain sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from powerpi.errors import PowerPiError, ReaderError, RequestError, StoreError, UnknownNameError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Headers = list[tuple[str, str]]
+
+log = logging.getLogger(__name__)
+
+MAX_TARGET_CHARACTERS = 1000  # path and query together; the longest address that the page itself asks for has 100
+SHOWN_CHARACTERS = 60  # of a value that is quoted in an error
+
+# DNS rebinding needs a name that its owner can point at this machine in the public DNS. None of these ends can:
+# .local is asked for by multicast only (RFC 6762), .home.arpa is for homes (RFC 8375), .internal is reserved by
+# ICANN for private use (2024), .lan is what many routers make up and is not delegated.
+LOCAL_ENDS = (".local", ".home.arpa", ".internal", ".lan")
+# These are public domains or might become ones: routers hand them out, so this machine's own name is served there.
+ROUTER_ENDS = (".fritz.box", ".speedport.ip", ".home")
+
+HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
+
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+# Opened on its own, rrdtool's SVG needs its style attributes for its colours, and browsers place a PNG by such.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+COMMON_HEADERS: Headers = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+PAGE_HEADERS: Headers = [("Content-Security-Policy", POLICY), *COMMON_HEADERS]
+PICTURE_HEADERS: Headers = [("Content-Security-Policy", PICTURE_POLICY), *COMMON_HEADERS]
+IMAGES = frozenset({("Content-Type", "image/svg+xml"), ("Content-Type", "image/png")})
+
+STATUSES: tuple[tuple[type[PowerPiError], HTTPStatus], ...] = (
+    (RequestError, HTTPStatus.BAD_REQUEST),
+    (UnknownNameError, HTTPStatus.NOT_FOUND),
+    (ReaderError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+class _RefusedError(PowerPiError):
+    """A request that no page is asked about; carries its status."""
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def guarded(app: WSGIApplication, names: Iterable[str]) -> WSGIApplication:
+    """Put `app` behind the doorkeeper; `names` are the host names it answers to beside addresses and local names.
+
+    `app` may raise: the PowerPi errors become 4xx and 503 with their sentence, all others a logged 500.
+    """
+    known = lru_cache(maxsize=256)(partial(host_allowed, names=frozenset(name.lower() for name in names)))
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: Headers, *exc_info: Any) -> Callable[[bytes], object]:
+            added = PAGE_HEADERS if IMAGES.isdisjoint(headers) else PICTURE_HEADERS
+            return start_response(status, headers + added, *exc_info)
+
+        try:
+            _refuse_foreign(environ, known)
+            return app(environ, start)
+        except PowerPiError as error:
+            return _sentence(environ, start, _status(error), str(error))
+        except Exception:
+            log.exception("Request %.200r failed", environ.get("PATH_INFO"))
+            return _sentence(environ, start, HTTPStatus.INTERNAL_SERVER_ERROR, "PowerPi failed; its log says why.")
+
+    return answer
+
+
+def own_names(hostname: str) -> set[str]:
+    """The names that a local network gives to a machine called `hostname`, beside those with a local end."""
+    bare = hostname.partition(".")[0]
+    return {hostname, bare, "localhost", *(bare + end for end in ROUTER_ENDS)}
+
+
+def host_allowed(header: str, names: frozenset[str]) -> bool:
+    """Whether the `Host` header (with or without a port) names this machine: an address, a local name, or `names`."""
+    match = HOST.fullmatch(header)
+    if not match:
+        return False
+    name = (match["name"] or match["ipv6"]).lower().removesuffix(".")
+    return name in names or name.endswith(LOCAL_ENDS) or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def shown(value: str) -> str:
+    """A foreign value as it may stand in a sentence: quoted, escaped, and not long."""
+    return ascii(value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "...")
+
+
+def _refuse_foreign(environ: WSGIEnvironment, known: Callable[[str], bool]) -> None:
+    """Raise _RefusedError for what no page answers. Hosts come first: a foreign one learns nothing else."""
+    host = environ.get("HTTP_HOST", "")
+    if not known(host):
+        raise _RefusedError(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            f"PowerPi does not answer to the host name {shown(host)}; its own further names belong to host_names in its"
+            " configuration.",
+        )
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        raise _RefusedError(
+            HTTPStatus.METHOD_NOT_ALLOWED, "These pages can only be read: GET and HEAD are the methods."
+        )
+    _check_target(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
+
+
+def _check_target(path: str, query: str) -> None:
+    """Raise for an address that is too long or not UTF-8 text; `path` is bytes in Latin-1 (PEP 3333)."""
+    if len(path) + len(query) > MAX_TARGET_CHARACTERS:
+        raise _RefusedError(
+            HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_TARGET_CHARACTERS} characters."
+        )
+    if not _is_text(path):
+        raise RequestError("The path is not printable text in UTF-8.")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        return path.encode("latin-1").decode("utf-8").isprintable()
+    except UnicodeError:
+        return False
+
+
+def _status(error: PowerPiError) -> HTTPStatus:
+    if isinstance(error, _RefusedError):
+        return error.status
+    known = (status for kind, status in STATUSES if isinstance(error, kind))
+    return next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _sentence(environ: WSGIEnvironment, start: StartResponse, status: HTTPStatus, sentence: str) -> Iterable[bytes]:
+    """Answer with one sentence as plain text; HEAD gets the same headers and no body."""
+    body = f"{sentence}\n".encode("utf-8", "replace")
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+    ]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append(("Allow", "GET, HEAD"))
+    start(f"{status.value} {status.phrase}", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

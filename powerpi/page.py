@@ -1,0 +1,158 @@
+"""What the page says: readings and figures to the words, numbers and times of one language.
+
+In: MeterReading, Figures and Notice values (Unix seconds, watts, watt-hours, None where unknown).
+Out: plain text for the template, kWh and local time. Nothing here knows HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from powerpi.graph import Figures
+from powerpi.periods import PERIODS, Period, span_text
+from powerpi.pictures import BarFigures
+from powerpi.readings import MeterReading, Notice
+from powerpi.units import WATT_HOURS_PER_KWH
+
+UNKNOWN = "–"
+Words = Mapping[str, str]
+
+
+class MeterView(NamedTuple):
+    """One meter as the page shows it; every field is text in the page's language."""
+
+    name: str
+    label: str
+    watts: str
+    at_most: bool
+    last_pulse: str
+    today: str
+    today_unknown: str  # empty where the whole day is known; likewise yesterday_unknown
+    yesterday: str
+    yesterday_unknown: str
+    meter_reading: str
+    details: list[tuple[str, str]]  # what a fitter wants to know: (name, value)
+
+
+class GraphView(NamedTuple):
+    """One graph as the page shows it."""
+
+    period: str
+    title: str
+    alt: str
+    fresh_seconds: int
+
+
+def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> MeterView:
+    """What the page says about one meter at the time `now`."""
+    return MeterView(
+        name=reading.meter,
+        label=reading.label,
+        watts=watts_text(reading.watts, words),
+        at_most=reading.watts_at_most,
+        last_pulse=_last_pulse(reading.last_pulse_time, words, zone, now),
+        today=_kwh(reading.today_watt_hours, 2, words),
+        today_unknown=_unknown_part(reading.today_unknown_seconds, words),
+        yesterday=_kwh(reading.yesterday_watt_hours, 2, words),
+        yesterday_unknown=_unknown_part(reading.yesterday_unknown_seconds, words),
+        meter_reading=_kwh(reading.meter_reading_watt_hours, 1, words),
+        details=_details(reading, words),
+    )
+
+
+def graph_view(period: Period, figures: Figures | BarFigures | None, words: Words, zone: ZoneInfo) -> GraphView:
+    """One graph's title and its alternative text; `figures` is None where they cannot be had at the moment."""
+    alt = words[f"alt_{period.name}"] + _figures(figures, period, words, zone)
+    return GraphView(period.name, words[f"period_{period.name}"], alt, period.fresh_seconds)
+
+
+def _figures(figures: Figures | BarFigures | None, period: Period, words: Words, zone: ZoneInfo) -> str:
+    if figures is None:
+        return ""
+    if isinstance(figures, BarFigures):
+        return _bars(figures, period, words, zone)
+    return _curve(figures, period, words, zone)
+
+
+def notice_text(notice: Notice, labels: Mapping[str, str], words: Words) -> str:
+    """The sentence of a notice, led by the name that `labels` gives to its meter if it is about one."""
+    sentence = words[f"notice_{notice.key}"].format(value=notice.value or UNKNOWN)
+    return f"{labels.get(notice.meter, notice.meter)}: {sentence}" if notice.meter else sentence
+
+
+def notice_texts(notices: Sequence[Notice], readings: Sequence[MeterReading], words: Words) -> list[str]:
+    """The sentences of all `notices`, with the labels of `readings`."""
+    labels = {reading.meter: reading.label for reading in readings}
+    return [notice_text(notice, labels, words) for notice in notices]
+
+
+def number(value: float | None, decimals: int, words: Words) -> str:
+    """A number in the language's signs, grouped from five digits on (four read well and match the graphs)."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:.{decimals}f}"
+    if len(text.partition(".")[0]) > 4:
+        text = f"{value:,.{decimals}f}"
+    return text.translate({ord(","): words["group_sign"], ord("."): words["graph_decimal_sign"]})
+
+
+def watts_text(watts: float | None, words: Words) -> str:
+    """Power without its unit: whole watts, one decimal below 10 W so that a falling figure keeps moving."""
+    return number(watts, 1 if watts is not None and watts < 9.95 else 0, words)
+
+
+def _kwh(watt_hours: float | None, decimals: int, words: Words) -> str:
+    return number(None if watt_hours is None else watt_hours / WATT_HOURS_PER_KWH, decimals, words)
+
+
+def _unknown_part(seconds: int, words: Words) -> str:
+    return words["unknown_part"].format(span=span_text(seconds)) if seconds else ""
+
+
+def _local(time: float, zone: ZoneInfo, time_format: str) -> str:
+    return datetime.fromtimestamp(time, zone).strftime(time_format)
+
+
+def _last_pulse(time: float | None, words: Words, zone: ZoneInfo, now: float) -> str:
+    """When the last pulse came: the time of today, or with the date."""
+    if time is None:
+        return words["last_pulse_none"]
+    today = _local(time, zone, "%F") == _local(now, zone, "%F")
+    time_format = words["format_clock_seconds" if today else "format_date_clock"]
+    return words["last_pulse"].format(time=_local(time, zone, time_format))
+
+
+def _curve(figures: Figures, period: Period, words: Words, zone: ZoneInfo) -> str:
+    """Mean and peak of a curve of power; the peak's time of day, with the date where the curve is longer than a day."""
+    if figures.mean_watts is None or figures.peak_watts is None:
+        return words["alt_unknown"]
+    mean, peak = watts_text(figures.mean_watts, words), watts_text(figures.peak_watts, words)
+    key = "alt_peak_clock" if period.seconds <= PERIODS["day"].seconds else "alt_peak_moment"
+    return words["alt_curve"].format(mean=mean, peak=peak) + _when(figures.peak_time, words[key], zone)
+
+
+def _bars(figures: BarFigures, period: Period, words: Words, zone: ZoneInfo) -> str:
+    """Mean and highest of the whole bars of energy, and the highest one's day or month."""
+    if figures.mean_watt_hours is None:
+        return words["alt_unknown"]
+    mean, peak = _kwh(figures.mean_watt_hours, 1, words), _kwh(figures.peak_watt_hours, 1, words)
+    when = _when(figures.peak_start, words[f"alt_peak_{period.bars}"], zone)
+    return words["alt_bars"].format(mean=mean, peak=peak) + when
+
+
+def _when(time: float | None, time_format: str, zone: ZoneInfo) -> str:
+    return "" if time is None else _local(time, zone, time_format)
+
+
+def _details(reading: MeterReading, words: Words) -> list[tuple[str, str]]:
+    contact = {None: UNKNOWN, True: words["contact_closed"], False: words["contact_open"]}
+    decimals = 0 if reading.imp_per_kwh == int(reading.imp_per_kwh) else 1
+    return [
+        (words["meter_constant"], f"{number(reading.imp_per_kwh, decimals, words)} imp/kWh"),
+        (words["contact"], contact[reading.contact_closed]),
+        (words["edges_rejected"], number(reading.edges_rejected, 0, words)),
+        (words["edges_lost"], number(reading.edges_lost, 0, words)),
+    ]

@@ -1,0 +1,238 @@
+"""The house: pictures, readings and health from real parts, with a clock moved by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import START, HandClock, Line
+
+from powerpi.config import Settings, parse
+from powerpi.daemon import Fate, Parts, build
+from powerpi.errors import ReaderError, UnknownNameError
+from powerpi.graph import Figures
+from powerpi.pictures import BarFigures, Cache, PictureRequest
+from powerpi.readings import Health, Notice
+
+DAY = PictureRequest("day", "png", None, 600, 300, 1, "en")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return parse(
+        f"[powerpi]\nstate = {tmp_path}\ntimezone = UTC\nnetwork_time = no\n"
+        "[meter house]\nlabel = Haus\ngpio = 24\n[meter shed]\ngpio = 25\nimp_per_kwh = 100\n"
+    )
+
+
+@pytest.fixture
+def parts(settings: Settings, line: Line, clock: HandClock) -> Iterator[Parts]:
+    parts = build(settings, line.factory, clock, Fate())
+    line.pin = parts.pins[0]
+    yield parts
+    parts.counting.stop()
+    parts.reader.close()
+
+
+def count(parts: Parts, line: Line, pulses: int, seconds: float = 10) -> None:
+    """So many pulses, evenly, from 5 s after now on."""
+    first = line.clock.now + 5
+    for n in range(pulses):
+        line.pulse(first + seconds * n)
+    parts.counting.turn()
+
+
+@pytest.fixture
+def running(parts: Parts, line: Line) -> Parts:
+    """An hour at 360 W is counted, and the thread runs."""
+    count(parts, line, 360)
+    parts.counting.start()
+    return parts
+
+
+def test_readings_come_in_the_order_of_the_configuration(running: Parts) -> None:
+    house, shed = running.house.meters()
+    assert (house.meter, house.label, shed.meter, shed.label) == ("house", "Haus", "shed", "shed")
+    assert house.watts == pytest.approx(360)
+    assert house.meter_reading_watt_hours == 360
+    # 359 pulses between the first and the last, all of them of today
+    assert house.today_watt_hours == pytest.approx(359, abs=1)
+    assert shed.watts is None
+
+
+def test_looking_at_readings_writes_nothing(parts: Parts, line: Line) -> None:
+    count(parts, line, 20)  # 200 s: not yet due by itself
+    assert parts.house.meters()[0].today_watt_hours == pytest.approx(19, abs=1)
+    assert parts.counting.meters["house"].store.last_row is None
+
+
+def test_a_picture_holds_the_newest_rows(running: Parts) -> None:
+    running.house.picture("house", DAY)
+    stored = running.counting.meters["house"].store.last_row
+    assert stored
+    assert stored.time == START + 3590
+
+
+def test_one_drawing_serves_all_until_a_newer_one_would_differ(running: Parts, line: Line) -> None:
+    first = running.house.picture("house", DAY)
+    assert running.house.picture("house", DAY) is first
+    assert first.etag
+    line.pulse(line.clock.now + 60)
+    running.counting.flush(5)
+    second = running.house.picture("house", DAY)
+    assert second is not first
+
+
+def test_many_at_once_get_the_same_drawing(running: Parts) -> None:
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(running.house.picture("house", DAY))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(picture) for picture in found}) == 1
+
+
+def test_pictures_of_all_periods_formats_and_languages_are_drawn(running: Parts) -> None:
+    for period in ("hour", "12h", "day", "week", "month", "quarter", "year"):
+        for image_format, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+            for language in ("en", "de"):
+                request = DAY._replace(period=period, image_format=image_format, language=language)
+                assert running.house.picture("house", request).image.startswith(start)
+
+
+def test_figures_are_those_of_the_picture(running: Parts) -> None:
+    day = running.house.figures("house", "day")
+    assert isinstance(day, Figures)
+    assert day.mean_watts == pytest.approx(360, abs=0.1)
+    assert day.peak_watts == pytest.approx(360, abs=0.1)
+    month = running.house.figures("house", "month")
+    assert isinstance(month, BarFigures)
+    assert month.peak_watt_hours is None  # no day is whole
+
+
+def test_an_empty_meter_has_pictures_and_unknown_figures(running: Parts) -> None:
+    assert running.house.picture("shed", DAY).image.startswith(b"\x89PNG")
+    day = running.house.figures("shed", "day")
+    assert isinstance(day, Figures)
+    assert (day.mean_watts, day.peak_watts) == (None, None)
+
+
+def test_a_picture_of_the_past_stays_as_it_is(running: Parts, line: Line) -> None:
+    request = DAY._replace(end=START + 1800, period="hour")
+    first = running.house.picture("house", request)
+    line.pulse(line.clock.now + 60)
+    running.counting.flush(5)
+    assert running.house.picture("house", request) is first
+
+
+def test_unknown_meter_is_said_with_those_there_are(running: Parts) -> None:
+    with pytest.raises(UnknownNameError, match="no meter 'garage'; there is house, shed"):
+        running.house.meter("garage")
+    with pytest.raises(UnknownNameError):
+        running.house.picture("garage", DAY)
+
+
+def test_all_is_well(running: Parts) -> None:
+    assert running.house.health() == Health((), ())
+
+
+def test_an_hour_without_a_pulse_is_worth_a_look(running: Parts, line: Line) -> None:
+    line.clock.now += 3700
+    running.counting.flush(5)
+    # the shed has seen none since the start; at 100 imp/kWh two hours may pass (5 W), and have
+    assert running.house.health().warnings == (
+        Notice("no_pulse", "house", "1 h 2 min"),
+        Notice("no_pulse", "shed", "2 h 2 min"),
+    )
+
+
+def test_a_store_that_refuses_is_a_fault_until_it_accepts(running: Parts, line: Line) -> None:
+    rrd = running.counting.meters["house"].store.rrd
+    content = rrd.read_bytes()
+    rrd.unlink()
+    rrd.mkdir()
+    line.pulse(line.clock.now + 60)
+    running.counting.flush(5)
+    [fault] = running.house.health().faults
+    assert (fault.key, fault.meter) == ("disk", "house")
+    rrd.rmdir()
+    rrd.write_bytes(content)
+    running.counting.flush(5)
+    assert running.house.health().faults == ()
+
+
+def test_a_counting_thread_that_is_gone_or_hangs_is_a_fault(running: Parts, line: Line) -> None:
+    running.counting.turned -= 31
+    assert running.house.health().faults == (Notice("thread_dead", None, "pulses"),)
+    running.counting.flush(5)
+    assert running.house.health().faults == ()
+    running.counting.stop()
+    assert running.house.health().faults == (Notice("thread_dead", None, "pulses"),)
+
+
+def test_a_clock_that_is_waited_for_is_said(settings: Settings, line: Line, clock: HandClock) -> None:
+    clock.is_trusted = False
+    parts = build(settings, line.factory, clock, Fate())
+    parts.counting.start()
+    try:
+        parts.counting.flush(5)
+        assert parts.house.health().warnings == (Notice("clock_waiting", None, None),)
+        assert parts.house.meter("house").today_watt_hours is None
+        clock.now += 901
+        parts.counting.flush(5)
+        assert parts.house.health().warnings == (Notice("clock_untrusted", None, None),)
+    finally:
+        parts.counting.stop()
+
+
+def test_lost_edges_are_shown(running: Parts, line: Line) -> None:
+    line.pin._append(line.clock.now, True)  # a second "open" in a row: the closing was lost
+    running.counting.flush(5)
+    assert running.house.health().warnings == (Notice("edges_lost", "house", "1"),)
+    assert running.house.meter("house").edges_lost == 1
+
+
+def test_a_picture_that_fails_is_a_warning_and_the_readings_stay(running: Parts) -> None:
+    rrd = running.counting.meters["house"].store.rrd
+    running.counting.flush(5)
+    content = rrd.read_bytes()
+    rrd.write_bytes(content[:1000])
+    with pytest.raises(ReaderError):
+        running.house.picture("house", DAY)
+    [warning] = running.house.health().warnings
+    assert warning.key == "reader"
+    rrd.write_bytes(content)
+    assert running.house.picture("house", DAY).image
+
+
+def test_cache_forgets_what_was_asked_for_longest_ago() -> None:
+    cache = Cache(100)
+    for name in "abc":
+        cache.put(name, 40, name.upper())
+    assert [cache.get(name) for name in "abc"] == [None, "B", "C"]
+    cache.get("b")
+    cache.put("d", 40, "D")
+    assert [cache.get(name) for name in "bcd"] == ["B", None, "D"]
+
+
+def test_cache_keeps_one_thing_however_large() -> None:
+    cache = Cache(100)
+    cache.put("a", 1000, "A")
+    assert cache.get("a") == "A"
+    cache.put("a", 10, "AA")
+    cache.put("b", 90, "B")
+    assert (cache.get("a"), cache.get("b")) == ("AA", "B")
+
+
+def test_rows_locked_by_a_long_drawing_wait_and_are_not_lost(
+    parts: Parts, line: Line, make_store: Callable[..., object]
+) -> None:
+    count(parts, line, 10)
+    meter = parts.counting.meters["house"]
+    with meter.store._gate:
+        assert not meter.flush()
+    assert meter.faults == {}
+    assert meter.flush()

@@ -1,0 +1,61 @@
+"""The catalogue of texts is complete: every key in every language, every key used, none missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from powerpi.assets import www_folder
+from powerpi.periods import PERIODS
+from powerpi.texts import GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
+
+PACKAGE = Path(__file__).parent.parent / "powerpi"
+SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py")) if path.name != "texts.py"]
+TEMPLATE = (www_folder() / "page.html").read_text("utf-8")
+STRINGS = {string for source in [*SOURCES, TEMPLATE] for string in re.findall(r"""["']([a-z0-9_]+)["']""", source)}
+# Keys that are put together: words[f"alt_{period.name}"] stands for one key per period.
+FAMILIES = {
+    "alt": PERIODS,
+    "period": PERIODS,
+    "alt_peak": ("day", "month"),
+    "notice": (
+        "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
+    ),
+}  # fmt: skip
+COMPOSED = {f"{family}_{member}" for family, members in FAMILIES.items() for member in members}
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_every_text_is_there_in_every_language(key: str) -> None:
+    assert set(TEXTS[key]) == set(LANGUAGES)
+    assert all(TEXTS[key].values())
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_places_for_values_are_the_same_in_every_language(key: str) -> None:
+    places = {
+        frozenset(name for _, name, _, _ in Formatter().parse(text) if name is not None) for text in TEXTS[key].values()
+    }
+    assert len(places) == 1
+
+
+def test_no_key_stands_in_both_catalogues() -> None:
+    assert not GRAPH_TEXTS.keys() & PAGE_TEXTS.keys()
+
+
+def test_every_text_of_the_page_is_used() -> None:
+    assert PAGE_TEXTS.keys() - STRINGS - COMPOSED == set()
+
+
+def test_every_text_that_is_asked_for_exists() -> None:
+    asked = {key for source in [*SOURCES, TEMPLATE] for key in re.findall(r"""words\[["']([a-z0-9_]+)["']""", source)}
+    assert asked - TEXTS.keys() == set()
+    assert COMPOSED - TEXTS.keys() == set()
+
+
+def test_texts_are_those_of_one_language() -> None:
+    assert texts("de")["today"] == "Heute"
+    assert texts("en")["today"] == "Today"

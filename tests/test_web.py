@@ -1,0 +1,505 @@
+"""The pages through the WSGI interface, checked by wsgiref's validator, and over a real waitress."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import logging
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import WSGIWarning, validator
+from zoneinfo import ZoneInfo
+
+import pytest
+import waitress
+from hypothesis import given
+from hypothesis import strategies as st
+
+from powerpi.errors import ReaderError, UnknownNameError
+from powerpi.graph import Figures
+from powerpi.periods import PERIODS
+from powerpi.pictures import BarFigures, Picture, PictureRequest
+from powerpi.readings import Health, MeterReading, Notice
+from powerpi.texts import TEXTS
+from powerpi.web import application
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = 1_795_345_200.0  # 2026-11-22 12:00:00 in Berlin
+IMAGE = b"\x89PNG drawn"
+
+HOUSE_METER = MeterReading(
+    meter="house",
+    label="Haus & Hof",
+    imp_per_kwh=1000.0,
+    watts=304.4,
+    watts_at_most=False,
+    last_pulse_time=NOON - 3,
+    today_watt_hours=6120.0,
+    today_unknown_seconds=0,
+    yesterday_watt_hours=9874.0,
+    yesterday_unknown_seconds=1500,
+    meter_reading_watt_hours=24_518_300.0,
+    edges_rejected=2,
+    edges_lost=0,
+    contact_closed=False,
+)
+
+
+WELL = Health((), ())
+
+
+@dataclass
+class PlainHouse:
+    """A house of plain values."""
+
+    readings: list[MeterReading] = field(default_factory=lambda: [HOUSE_METER])
+    state: Health = WELL
+    fault: Exception | None = None
+    asked: list[PictureRequest] = field(default_factory=list)
+
+    def meters(self) -> list[MeterReading]:
+        return self.readings
+
+    def meter(self, name: str) -> MeterReading:
+        for reading in self.readings:
+            if reading.meter == name:
+                return reading
+        raise UnknownNameError(f"There is no meter {name!r}.")
+
+    def picture(self, meter: str, request: PictureRequest) -> Picture:
+        self.meter(meter)
+        self.asked.append(request)
+        if self.fault:
+            raise self.fault
+        return Picture(IMAGE, f"tag-{request.language}", 60)
+
+    def figures(self, meter: str, period: str) -> Figures | BarFigures:
+        assert meter in {one.meter for one in self.readings}
+        if self.fault:
+            raise self.fault
+        if PERIODS[period].bars:
+            return BarFigures(8700.0, 18_420.0, int(NOON))
+        return Figures(304.2, 2111.0, NOON - 3 * 3600, 0, 658.0)
+
+    def health(self) -> Health:
+        return self.state
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def ask(target: str, house: PlainHouse | None = None, method: str = "GET", **environ: str) -> Answer:
+    """One request through the validator; `environ` adds to the WSGI environment."""
+    path, _, query = target.partition("?")
+    request = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": query,
+        "HTTP_HOST": "127.0.0.1:8080",
+    }
+    full: dict[str, object] = {**request, **environ}
+    setup_testing_defaults(full)
+    full["wsgi.input"] = io.BytesIO()
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status, headers, exc_info=None):
+        started.append((status, headers))
+        return io.BytesIO().write
+
+    app = application(house or PlainHouse(), BERLIN, ("strom.example",), lambda: NOON)
+    parts = validator(app)(full, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        parts.close()
+    ((status, headers),) = started
+    names = [name for name, _ in headers]
+    assert len(names) == len(set(names)), "a header is given twice"
+    return Answer(int(status[:3]), {name.title(): value for name, value in headers}, body)
+
+
+@contextmanager
+def served(house: PlainHouse) -> Iterator[int]:
+    """The pages on a real waitress; the value is its port."""
+    server = waitress.create_server(application(house, BERLIN), host="127.0.0.1", port=0, ident=None)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.effective_port
+    finally:
+        server.trigger.pull_trigger(server.close)  # in the server's own thread, or its loop stumbles
+        thread.join()
+        server.task_dispatcher.shutdown()
+
+
+class Page(HTMLParser):
+    """Elements of a page with their attributes, and its visible words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+        self.words = " ".join(self.words.split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words += f" {data}"
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_page_says_power_energy_and_meter_reading_in_german() -> None:
+    words = Page(ask("/?lang=de").text).words
+    assert "Leistung jetzt" in words
+    assert "304 W" in words
+    assert "Letzter Impuls 11:59:57" in words
+    assert "Heute 6,12 kWh" in words
+    assert "Gestern 9,87 kWh 25 min unbekannt" in words
+    assert "Zählerstand 24 518,3 kWh" in words  # str.split took the narrow space apart
+
+
+def test_page_says_the_same_in_english() -> None:
+    words = Page(ask("/?lang=en").text).words
+    assert "Yesterday 9.87 kWh 25 min unknown" in words
+    assert "Meter reading 24,518.3 kWh" in words
+
+
+def test_power_that_waits_for_the_next_pulse_is_at_most() -> None:
+    def hidden(at_most: bool) -> bool:
+        page = Page(ask("/", PlainHouse([HOUSE_METER._replace(watts_at_most=at_most)])).text)
+        (element,) = [one for one in page.all("span") if one.get("class") == "at-most"]
+        return "hidden" in element
+
+    assert (hidden(False), hidden(True)) == (True, False)
+
+
+def test_unknown_is_never_zero() -> None:
+    unknown = HOUSE_METER._replace(watts=None, last_pulse_time=None, today_watt_hours=None, contact_closed=None)
+    words = Page(ask("/?lang=en", PlainHouse([unknown])).text).words
+    assert "– W No pulse yet Today – kWh" in words
+    assert "Contact – " in words
+
+
+def test_label_is_escaped() -> None:
+    body = ask("/", PlainHouse([HOUSE_METER._replace(label="<b>&")])).text
+    assert "&lt;b&gt;&amp;" in body
+    assert "<b>" not in body
+
+
+def test_graphs_carry_their_figures_as_alternative_text() -> None:
+    alts = [image["alt"] for image in Page(ask("/?lang=de").text).all("img")][1:]
+    assert alts[2] == "Leistung der letzten 24 Stunden: Mittel 304 W, Spitze 2111 W um 09:00"
+    assert alts[4] == "Energie je Tag der letzten 31 Tage: Mittel 8,7 kWh, höchstens 18,4 kWh am 22.11.2026"
+    assert len(alts) == 7
+
+
+def test_page_works_while_graphs_fail() -> None:
+    answer = ask("/?lang=en", PlainHouse(fault=ReaderError("The child died.")))
+    assert answer.status == 200
+    assert Page(answer.text).all("img")[1]["alt"] == "Power of the last hour"
+
+
+def test_every_address_on_the_page_is_answered() -> None:
+    page = Page(ask("/?lang=de&refresh=off", PlainHouse([HOUSE_METER, HOUSE_METER._replace(meter="pump")])).text)
+    addresses = {
+        address.split(" ")[0]
+        for _, element in page.elements
+        for name in ("href", "src", "srcset")
+        for address in (element.get(name) or "").split(", ")
+    }
+    anchors = {address[1:] for address in addresses if address.startswith("#")}
+    assert anchors == {"figures", "meter-house", "meter-pump"}
+    assert anchors <= {element.get("id") for _, element in page.elements}
+    asked = [address for address in addresses if address and address[0] != "#"]
+    house = PlainHouse([HOUSE_METER, HOUSE_METER._replace(meter="pump")])
+    assert {ask(address, house).status for address in asked} == {200}
+    assert all(address.startswith("/") for address in asked), "an external host"
+
+
+def test_images_have_their_size_so_that_nothing_jumps() -> None:
+    page = Page(ask("/").text)
+    assert all({"width", "height"} <= one.keys() for one in page.all("img") + page.all("source"))
+
+
+def test_nothing_is_inline() -> None:
+    page = Page(ask("/").text)
+    assert all(one.get("src") for one in page.all("script"))
+    assert not page.all("style")
+    assert not [name for _, one in page.elements for name in one if name == "style" or name.startswith("on")]
+
+
+def test_several_meters_have_anchors_one_has_none() -> None:
+    two = Page(ask("/", PlainHouse([HOUSE_METER, HOUSE_METER._replace(meter="pump", label="Pump")])).text)
+    assert [one["href"] for one in two.all("a") if (one["href"] or "").startswith("#meter")] == [
+        "#meter-house",
+        "#meter-pump",
+    ]
+    assert "#meter-house" not in ask("/").text
+
+
+def test_refresh_is_switched_off_by_a_link_that_keeps_the_language() -> None:
+    on, off = ask("/?lang=de").text, ask("/?lang=de&refresh=off").text
+    assert 'href="/?lang=de&amp;refresh=off"' in on
+    assert 'href="/?lang=de&amp;refresh=on"' in off
+    assert "script.js" in on
+    assert 'http-equiv="refresh" content="60"' in on
+    assert "script.js" not in off
+    assert "http-equiv" not in off
+
+
+def test_language_is_asked_for_or_negotiated() -> None:
+    assert '<html lang="de"' in ask("/", HTTP_ACCEPT_LANGUAGE="de-AT,de;q=0.9,en;q=0.8").text
+    assert '<html lang="en"' in ask("/?lang=en", HTTP_ACCEPT_LANGUAGE="de").text
+    assert ask("/").headers["Vary"] == "Accept-Language"
+
+
+NOTICES = ("no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late")
+
+
+@pytest.mark.parametrize("key", NOTICES)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_notice_has_its_sentence(key: str, language: str) -> None:
+    house = PlainHouse(state=Health((), (Notice(key, "house", "VALUE"),)))
+    sentence = TEXTS[f"notice_{key}"][language].replace("{value}", "VALUE")
+    assert f"Haus & Hof: {sentence}" in Page(ask(f"/?lang={language}", house).text).words
+
+
+def test_health_says_ok_warning_and_fault() -> None:
+    late, disk = Notice("stored_late", None, None), Notice("disk", "house", "No space left")
+    healths = [Health((), ()), Health((), (late,)), Health((disk,), (late,))]
+    answers = [ask("/health", PlainHouse(state=health)) for health in healths]
+    assert [answer.status for answer in answers] == [200, 200, 503]
+    bodies = [json.loads(answer.body) for answer in answers]
+    assert [body["status"] for body in bodies] == ["ok", "warning", "fault"]
+    assert bodies[2]["warnings"] == ["The last values were stored late."]
+    assert bodies[2]["faults"] == ["Haus & Hof: Writing fails, what was counted is kept in memory: No space left"]
+
+
+def test_api_gives_readings_with_null_for_unknown() -> None:
+    house = PlainHouse([HOUSE_METER._replace(watts=None)])
+    one, many = ask("/api/v1/meters/house", house), ask("/api/v1/meters", house)
+    assert json.loads(one.body) == {**HOUSE_METER._asdict(), "watts": None}
+    assert json.loads(many.body) == {"meters": [json.loads(one.body)]}
+    assert one.headers["Content-Type"] == "application/json"
+    assert one.headers["Cache-Control"] == "no-store"
+
+
+def test_picture_is_asked_for_with_all_that_the_address_says() -> None:
+    house = PlainHouse()
+    answer = ask("/house/day.svg?end=1700000000&width=358&height=230&zoom=2&lang=de&v=17", house)
+    assert house.asked == [PictureRequest("day", "svg", 1_700_000_000, 358, 230, 2, "de")]
+    assert answer.body == IMAGE
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.headers["Content-Length"] == str(len(IMAGE))
+    assert answer.headers["Cache-Control"] == "private, max-age=60, must-revalidate"
+    assert answer.headers["Etag"] == '"tag-de"'
+
+
+def test_picture_has_defaults() -> None:
+    house = PlainHouse()
+    ask("/house/12h.png", house, HTTP_ACCEPT_LANGUAGE="de")
+    assert house.asked == [PictureRequest("12h", "png", None, 900, 300, 1, "de")]
+
+
+@pytest.mark.parametrize("known", ['"tag-en"', '"old", W/"tag-en"', "*"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_picture_that_the_browser_has_is_304(known: str, method: str) -> None:
+    answer = ask("/house/day.png", method=method, HTTP_IF_NONE_MATCH=known)
+    assert (answer.status, answer.body) == (304, b"")
+    assert answer.headers["Etag"] == '"tag-en"'
+    assert answer.headers["Cache-Control"].startswith("private")
+
+
+def test_other_etags_get_the_picture() -> None:
+    assert ask("/house/day.png", HTTP_IF_NONE_MATCH='"tag-e", "tag"').status == 200
+
+
+def test_picture_that_cannot_be_drawn_is_503_with_the_sentence() -> None:
+    answer = ask("/house/day.png", PlainHouse(fault=ReaderError("The reading child died.")))
+    assert (answer.status, answer.text) == (503, "The reading child died.\n")
+
+
+@pytest.mark.parametrize(
+    "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/house/day", "/house", "/static/../page.html",
+               "/static/page.html", "/api/v1/meters/cellar", "/api/v2/meters", "/Haus/day.png", "/static/day.png"]
+)  # fmt: skip
+def test_unknown_names_are_404(target: str) -> None:
+    answer = ask(target)
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert re.fullmatch(r"There is no .*\.\n", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("width=199", "width must be a whole number from 200 to 2000, not '199'."),
+        ("width=2001", "width must be a whole number from 200 to 2000, not '2001'."),
+        ("height=119", "height must be a whole number from 120 to 1200, not '119'."),
+        ("height=1201", "height must be a whole number from 120 to 1200, not '1201'."),
+        ("zoom=4", "zoom must be a whole number from 1 to 3, not '4'."),
+        ("zoom=%C2%B2", r"zoom must be a whole number from 1 to 3, not '\xb2'."),
+        ("zoom=%D9%A3", r"zoom must be a whole number from 1 to 3, not '\u0663'."),
+        ("width=1_000", "width must be a whole number from 200 to 2000, not '1_000'."),
+        ("end=-1", "end must be a whole number from 946684800 to 4102444800, not '-1'."),
+        ("end=" + "9" * 400, f"end must be a whole number from 946684800 to 4102444800, not '{'9' * 60}...'."),
+        ("end=", "end must be a whole number from 946684800 to 4102444800, not ''."),
+        ("lang=fr", "lang must be en or de, not 'fr'."),
+        ("color=red", "There is no parameter 'color' here; known: end, width, height, zoom, lang, v."),
+        ("zoom=1&zoom=2", "A parameter is given twice."),
+        ("zoom=%ff", "The query is not a list of at most 20 parameters in UTF-8."),
+        ("&".join("zoom=1" for _ in range(21)), "The query is not a list of at most 20 parameters in UTF-8."),
+    ],
+)
+def test_bad_parameters_are_400_and_name_what_was_wanted(query: str, sentence: str) -> None:
+    answer = ask(f"/house/day.png?{query}")
+    assert (answer.status, answer.text) == (400, sentence + "\n")
+
+
+@pytest.mark.parametrize("target", ["/", "/health", "/api/v1/meters", "/api/v1/meters/house", "/static/style.css"])
+def test_unknown_parameters_are_400_everywhere(target: str) -> None:
+    assert ask(f"{target}?colour=1").status == 400
+
+
+def test_head_answers_like_get_without_a_body() -> None:
+    for target in ("/", "/house/day.png", "/static/style.css", "/health", "/nothing"):
+        get, head = ask(target), ask(target, method="HEAD")
+        assert head == get._replace(body=b"")
+        assert get.headers["Content-Length"] == str(len(get.body))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("target", ["/", "/house/day.png", "/api/v1/meters"])
+def test_nothing_can_be_changed(method: str, target: str) -> None:
+    with pytest.warns(WSGIWarning) if method == "BREW" else nullcontext():
+        answer = ask(target, method=method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+ANSWERS = [
+    ("/", 200), ("/house/day.png", 200), ("/static/style.css", 200), ("/health", 200), ("/nothing", 404),
+    ("/?lang=fr", 400), ("/favicon.ico", 200), ("/robots.txt", 200),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "status"), ANSWERS)
+def test_every_answer_carries_the_security_headers(target: str, status: int) -> None:
+    answer = ask(target)
+    assert answer.status == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy or answer.headers["Content-Type"].startswith("image/")
+
+
+def test_unexpected_error_is_logged_and_answered_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = ask("/house/day.png", PlainHouse(fault=ZeroDivisionError("secret")))
+    assert (answer.status, answer.text) == (500, "PowerPi failed; its log says why.\n")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "ZeroDivisionError: secret" in caplog.text
+
+
+def test_assets_are_kept_for_ever_only_under_their_version() -> None:
+    (address,) = re.findall(r'href="(/static/style\.css\?v=[0-9a-f]+)"', ask("/").text)
+    versioned, plain = ask(address), ask("/static/style.css")
+    assert versioned.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert plain.headers["Cache-Control"] == ask("/static/style.css?v=old").headers["Cache-Control"] == "no-cache"
+    assert ask(address, HTTP_IF_NONE_MATCH=versioned.headers["Etag"]).status == 304
+
+
+def test_icon_and_robots_are_where_they_are_looked_for() -> None:
+    assert ask("/favicon.ico").headers["Content-Type"] == "image/x-icon"
+    assert ask("/robots.txt").text == "User-agent: *\nDisallow: /\n"
+
+
+def test_manifest_names_icons_that_exist() -> None:
+    manifest = json.loads(ask("/static/manifest.webmanifest").body)
+    assert [ask(icon["src"]).status for icon in manifest["icons"]] == [200, 200, 200]
+
+
+def test_foreign_host_learns_nothing() -> None:
+    answer = ask("/house/day.png", HTTP_HOST="evil.example")
+    assert answer.status == 421
+    assert "'evil.example'" in answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_configured_and_own_names_are_served() -> None:
+    for host in ("strom.example", "STROM.example:8080", socket.gethostname(), "[::1]:8080", "pi.local"):
+        assert ask("/health", HTTP_HOST=host).status == 200
+
+
+@given(st.binary(max_size=60), st.text(alphabet=st.characters(max_codepoint=255), max_size=60))
+def test_absurd_addresses_get_4xx_never_5xx(path: bytes, query: str) -> None:
+    answer = ask("/", PATH_INFO="/" + path.decode("latin-1"), QUERY_STRING=query)
+    assert 200 <= answer.status < 500
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=255), max_size=60))
+def test_absurd_headers_never_fail(value: str) -> None:
+    answer = ask("/house/day.png", HTTP_ACCEPT_LANGUAGE=value, HTTP_IF_NONE_MATCH=value)
+    assert answer.status in (200, 304)
+    assert ask("/", HTTP_HOST=value).status in (200, 421)
+
+
+def test_too_long_and_unreadable_addresses_are_refused() -> None:
+    assert ask("/?lang=" + "x" * 10_000).status == 414
+    assert ask("/" + "x" * 10_000).status == 414
+    assert ask("/\xff\xfe").status == 400
+    assert ask("/a\0b").status == 400
+
+
+def raw(port: int, request: bytes) -> bytes:
+    """The answer to bytes as they stand, up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_waitress_keeps_the_connection_for_pictures() -> None:
+    with served(PlainHouse()) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for _ in range(3):
+            connection.request("GET", "/house/day.png")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, IMAGE)
+            assert answer.headers["Connection"] != "close"
+        connection.close()
+
+
+@pytest.mark.parametrize("path", [b"/\xc3\x28", b"/%00", b"/%ff.png", b"/house/day.png?zoom=\xb2", b"/?%00=1", b"/?x"])
+def test_waitress_answers_absurd_bytes_with_one_sentence(path: bytes) -> None:
+    with served(PlainHouse()) as port:
+        answer = raw(port, b"GET " + path + b" HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert re.match(rb"HTTP/1\.0 4\d\d ", answer), quote_from_bytes(answer[:80])
+    assert b"<html" not in answer.lower()
+
+
+def test_waitress_refuses_a_request_without_a_host() -> None:
+    with served(PlainHouse()) as port:
+        assert raw(port, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 421 ")
