@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from powerpi.ask import parameters, preferred_language
+from powerpi.ask import parameters, picture_request, preferred_language
 from powerpi.errors import RequestError
 
 

@@ -287,8 +287,9 @@ def test_listen_takes_addresses_and_names(text: str, address: tuple[str, int]) -
 @pytest.mark.parametrize(
     "text",
     [
-        "", "8080", ":8080", "pi", "pi:", "pi:http", "pi:-1", "pi:65536", "pi:8_0", "pi: 80 80", "::1:80", "[::1]", "[]:80",
-        "[127.0.0.1]:80", "[pi]:80", "a b:80", "küche:80", "pi..lan:80", ".:80", "x" * 64 + ":80", "http://pi:80",
+        "", "8080", ":8080", "pi", "pi:", "pi:http", "pi:-1", "pi:65536", "pi:8_0", "pi: 80 80",
+        "::1:80", "[::1]", "[]:80", "[127.0.0.1]:80", "[pi]:80",
+        "a b:80", "küche:80", "pi..lan:80", ".:80", "x" * 64 + ":80", "http://pi:80",
     ],
 )  # fmt: skip
 def test_listen_refuses_everything_else(text: str) -> None:

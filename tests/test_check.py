@@ -1,0 +1,211 @@
+"""`powerpi check`: every finding, right and wrong, on real folders, sockets and mock pins."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ClockedFactory, HandClock
+
+from powerpi import check, config
+from powerpi.check import RRD_BYTES, Finding
+from powerpi.clock import kernel_synchronised
+from powerpi.config import Settings
+from powerpi.errors import PinError
+from powerpi.store import Store
+
+SETTINGS = config.parse("[powerpi]\ntimezone = Europe/Berlin\n[meter house]\ngpio = 24\n[meter pump]\ngpio = 23")
+AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+
+
+def with_(**changes: Any) -> Settings:
+    return dataclasses.replace(SETTINGS, **changes)
+
+
+# ---------------------------------------------------------------- the state folder
+
+
+def test_state_folder_that_is_there_is_right(tmp_path: Path) -> None:
+    found = check.check_state(tmp_path, ["house"])
+    assert found.right
+    assert found.said.startswith(f"{tmp_path}, ")
+    assert found.said.endswith(" MB free")
+
+
+def test_state_folder_that_can_be_made_is_right_and_is_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "var/lib/powerpi"
+    found = check.check_state(folder, ["house"])
+    assert found.right
+    assert "(will be made)" in found.said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_state_below_a_file_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = check.check_state(tmp_path / "file" / "state", ["house"])
+    assert found == Finding("state", False, f"{tmp_path}/file is not a folder; name another one in [powerpi] state")
+
+
+@AS_ROOT
+def test_state_folder_of_somebody_else_is_wrong(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    found = check.check_state(tmp_path / "state", ["house"])
+    assert found.right is False
+    assert f"{tmp_path} cannot be written by this user" in found.said
+
+
+@AS_ROOT
+def test_state_folder_behind_a_closed_door_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    found = check.check_state(tmp_path / "closed/inner/state", ["house"])
+    assert found.right is False
+    assert f"{tmp_path}/closed cannot be written by this user" in found.said
+
+
+def test_read_only_file_system_is_wrong_for_root_too() -> None:
+    found = check.check_state(Path("/proc/powerpi"), [])
+    assert found.right is False
+
+
+def test_too_little_room_for_the_rrds_to_be_made_is_wrong(tmp_path: Path) -> None:
+    fitting = shutil.disk_usage(tmp_path).free // RRD_BYTES
+    found = check.check_state(tmp_path, [f"meter{number}" for number in range(fitting + 50)])
+    assert found.right is False
+    assert f"need {(fitting + 50) * 31} MB" in found.said
+
+
+def test_rrds_that_are_made_need_no_more_room(tmp_path: Path) -> None:
+    meters = [f"meter{number}" for number in range(shutil.disk_usage(tmp_path).free // RRD_BYTES + 50)]
+    for meter in meters:
+        (tmp_path / f"{meter}.rrd").touch()
+    assert check.check_state(tmp_path, meters).right
+
+
+def test_room_of_one_rrd_is_what_a_real_one_takes(make_store: Callable[..., Store]) -> None:
+    store = make_store()
+    store.create(1_700_000_000)
+    assert store.rrd.stat().st_size <= RRD_BYTES <= store.rrd.stat().st_size * 1.05
+
+
+# ---------------------------------------------------------------- the clock
+
+
+def test_clock_without_network_time_is_right() -> None:
+    found = check.check_clock(with_(network_time=False))
+    assert found == Finding("clock", True, "taken as it is (network_time = no), time zone Europe/Berlin")
+
+
+def test_clock_with_network_time_is_right_when_it_is_synchronised_and_else_to_be_looked_at() -> None:
+    found = check.check_clock(with_(clock_wait_seconds=123))
+    if kernel_synchronised() or Path("/run/systemd/timesync/synchronized").exists():
+        assert found == Finding("clock", True, "synchronised, time zone Europe/Berlin")
+    else:
+        assert found.right is None
+        assert "rows wait up to 123 s" in found.said
+
+
+# ---------------------------------------------------------------- the port
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_port_that_somebody_serves_is_to_be_looked_at(taken_port: int) -> None:
+    found = check.check_port("127.0.0.1", taken_port)
+    assert found.right is None
+    assert f"127.0.0.1 port {taken_port} is in use" in found.said
+
+
+def test_free_port_is_right_and_stays_free(taken_port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for _ in range(2):
+        assert check.check_port("127.0.0.1", port) == Finding("port", True, f"127.0.0.1 port {port} is free")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_address_that_is_not_this_machines_is_wrong(host: str) -> None:
+    found = check.check_port(host, 8080)  # RFC 5737, RFC 6761: nobody's
+    assert found.right is False
+    assert f"{host} port 8080 cannot be used: " in found.said
+    assert not found.said.endswith("None")
+
+
+# ---------------------------------------------------------------- the program
+
+
+def test_program_that_draws_is_found_or_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check.check_program() == Finding("rrdtool", False, "the program is missing: apt-get install rrdtool")
+    (tmp_path / "rrdtool").touch(mode=0o755)
+    assert check.check_program() == Finding("rrdtool", True, str(tmp_path / "rrdtool"))
+
+
+# ---------------------------------------------------------------- the pins
+
+
+@pytest.fixture
+def factory(clock: HandClock) -> ClockedFactory:
+    return ClockedFactory(clock)
+
+
+def test_open_contact_is_right(factory: ClockedFactory) -> None:
+    found = check.check_pin(factory, SETTINGS.meters[0])
+    assert found == Finding("meter house", True, "GPIO24, 1000 imp/kWh, contact open")
+
+
+class ClosedFactory(ClockedFactory):
+    """Pins whose contact stays closed, whatever the pull."""
+
+    def pin(self, spec: Any, *arguments: Any, **options: Any) -> Any:
+        pin = super().pin(spec, *arguments, **options)
+        pin.drive_high = lambda: None
+        pin.drive_low()
+        return pin
+
+
+def test_closed_contact_is_to_be_looked_at(clock: HandClock) -> None:
+    found = check.check_pin(ClosedFactory(clock), SETTINGS.meters[0])
+    assert found.right is None
+    assert "closed now" in found.said
+
+
+def test_pin_that_is_refused_is_wrong(factory: ClockedFactory) -> None:
+    found = check.check_pin(factory, dataclasses.replace(SETTINGS.meters[0], gpio=2, pull="down"))
+    assert found.right is False
+    assert "GPIO2 cannot be used" in found.said
+    assert "a running PowerPi" in found.said
+
+
+def test_a_looked_at_pin_is_let_go(factory: ClockedFactory) -> None:
+    check.check_pin(factory, SETTINGS.meters[0])
+    assert factory.pin(24).when_changed is None
+
+
+def test_every_meter_is_looked_at(factory: ClockedFactory) -> None:
+    found = list(check.check_pins(SETTINGS, lambda: factory))
+    assert [(finding.what, finding.right) for finding in found] == [("meter house", True), ("meter pump", True)]
+
+
+def test_a_machine_without_pins_is_wrong_once() -> None:
+    def none() -> object:
+        raise PinError("no Raspberry Pi GPIO chip found")
+
+    assert list(check.check_pins(SETTINGS, none)) == [Finding("gpio", False, "no Raspberry Pi GPIO chip found")]
+
+
+def test_everything_is_looked_at_in_the_order_of_need(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gpiozero.Device.pin_factory", None)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    found = list(check.findings(with_(state=tmp_path)))
+    assert [finding.what for finding in found] == ["state", "clock", "port", "rrdtool", "meter house", "meter pump"]
+    assert all(finding.said for finding in found)

@@ -1,0 +1,257 @@
+"""The whole process: started, asked, stopped, killed, with gpiozero's mock pin and a simulated house."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from conftest import START, HandClock, Line
+
+from powerpi import daemon
+from powerpi.config import Settings, parse
+from powerpi.daemon import Fate
+from powerpi.errors import StoreError
+from powerpi.store import Store, locked_folder
+from powerpi.worker import Worker
+
+ROOT = Path(__file__).parent.parent
+LISTENING = re.compile(r"the page is at http://([\d.]+):(\d+)/")
+
+
+class Process:
+    """`python -m powerpi ...` as a child, its standard error read along."""
+
+    def __init__(self, arguments: Sequence[str], **environment: str) -> None:
+        self.lines: list[str] = []
+        self._seen = threading.Condition()
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "powerpi", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.child.stderr
+        for line in self.child.stderr:
+            with self._seen:
+                self.lines.append(line.rstrip())
+                self._seen.notify_all()
+
+    def said(self, pattern: str | re.Pattern[str], timeout: float = 60) -> re.Match[str]:
+        """The first line that matches, waited for."""
+        with self._seen:
+            found = self._seen.wait_for(
+                lambda: next(filter(None, (re.search(pattern, line) for line in self.lines)), None), timeout
+            )
+        assert found, self.lines
+        return found
+
+    @property
+    def port(self) -> int:
+        return int(self.said(LISTENING)[2])
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            return bytes(answer.read())
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Exit code and how many seconds the end took."""
+        began = time.monotonic()
+        self.child.send_signal(number)
+        code = self.child.wait(20)
+        self._reading.join(5)
+        return code, time.monotonic() - began
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def begin(*arguments: str, **environment: str) -> Process:
+        started.append(Process(arguments, **environment))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.child.kill()
+        process.child.wait()
+
+
+def config_file(folder: Path, extra: str = "") -> Path:
+    path = folder / "powerpi.conf"
+    path.write_text(
+        f"[powerpi]\nstate = {folder}/state\nlisten = 127.0.0.1:0\nnetwork_time = no\n[meter house]\ngpio = 24\n{extra}"
+    )
+    return path
+
+
+Start = Callable[..., Process]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_run_starts_serves_and_stops_within_5_seconds_with_a_last_write(
+    start: Start, tmp_path: Path, number: int
+) -> None:
+    process = start("run", "--config", str(config_file(tmp_path)), GPIOZERO_PIN_FACTORY="mock")
+    [meter] = json.loads(process.get("/api/v1/meters"))["meters"]
+    assert (meter["meter"], meter["watts"], meter["meter_reading_watt_hours"]) == ("house", None, 0)
+    assert b"<html" in process.get("/")
+    assert process.get("/house/day.png").startswith(b"\x89PNG")
+    code, seconds = process.end(number)
+    assert code == 0
+    assert seconds < 5
+    assert "stopped; all is written" in process.lines[-1]
+
+
+def test_demo_is_a_living_house_and_keeps_its_state(start: Start, tmp_path: Path) -> None:
+    process = start("demo", "--port", "0", "--state", str(tmp_path), "--seed", "7")
+    [before] = json.loads(process.get("/api/v1/meters"))["meters"]
+    assert before["meter"] == "house"
+    assert before["yesterday_watt_hours"] > 1000
+    assert before["meter_reading_watt_hours"] > 1_000_000
+    for period in ("hour", "12h", "day", "week", "month", "quarter", "year"):
+        assert len(process.get(f"/house/{period}.png")) > 5000
+    assert process.end()[0] == 0
+
+    process = start("demo", "--port", "0", "--state", str(tmp_path), "--seed", "7")
+    [after] = json.loads(process.get("/api/v1/meters"))["meters"]
+    assert after["meter_reading_watt_hours"] >= before["meter_reading_watt_hours"]
+    assert after["yesterday_watt_hours"] == pytest.approx(before["yesterday_watt_hours"])
+    assert process.end()[0] == 0
+
+
+def test_demo_without_history_plays_a_recorded_load(start: Start, tmp_path: Path) -> None:
+    # 60 kW: a pulse every 60 ms, more than the driver sends at most; the counter rises soon
+    load = tmp_path / "load.csv"
+    load.write_text("minute,watts\n2024-01-01T00:00:00,36000\n")
+    process = start("demo", "--port", "0", "--empty", "--load", str(load), "--state", str(tmp_path / "state"))
+    deadline = time.monotonic() + 20
+    while (meter := json.loads(process.get("/api/v1/meters/house")))["meter_reading_watt_hours"] < 5:
+        assert time.monotonic() < deadline
+    assert meter["watts"] == pytest.approx(36000, rel=0.2)
+    assert meter["yesterday_watt_hours"] is None
+    process.end()
+
+
+def test_a_second_process_on_the_same_state_is_refused(start: Start, tmp_path: Path) -> None:
+    config = str(config_file(tmp_path))
+    first = start("run", "--config", config, GPIOZERO_PIN_FACTORY="mock")
+    assert first.port
+    second = start("run", "--config", config, GPIOZERO_PIN_FACTORY="mock")
+    assert second.child.wait(20) == os.EX_IOERR
+    second.said("is in use by another powerpi")
+    assert first.get("/health")
+
+
+def test_a_port_in_use_is_said(start: Start, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        path = config_file(tmp_path)
+        path.write_text(path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        process = start("run", "--config", str(path), GPIOZERO_PIN_FACTORY="mock")
+        assert process.child.wait(20) == os.EX_UNAVAILABLE
+        process.said(f"cannot be served at 127.0.0.1 port {port}: .*in use")
+
+
+def test_without_a_gpio_chip_run_says_so(start: Start, tmp_path: Path) -> None:
+    if list(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has a GPIO chip")
+    process = start("run", "--config", str(config_file(tmp_path)), GPIOZERO_PIN_FACTORY="lgpio")
+    assert process.child.wait(20) == os.EX_UNAVAILABLE
+    process.said("lgpio|no Raspberry Pi GPIO chip")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return parse(config_file(tmp_path).read_text())
+
+
+class Bomb(Worker):
+    """Ends with an exception in its first turn."""
+
+    def turn(self) -> None:
+        raise RuntimeError("boom")
+
+
+def test_a_thread_that_dies_takes_the_process_down_after_a_last_write(
+    settings: Settings, clock: HandClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = Line(clock)
+
+    def drivers(fate: Fate) -> list[Worker]:
+        line.pulse()
+        return [Bomb("bomb", 1, fate.died)]
+
+    line_factory = line.factory
+    line.pin.close()
+    began = time.monotonic()
+    assert daemon.run(settings, line_factory, clock, drivers) == daemon.EXIT_DIED
+    assert time.monotonic() - began < 5
+    assert "thread bomb died" in caplog.text
+    assert Store(settings.state, "house", 20, threading.Lock()).open(START)[0] == 1
+
+
+def test_signal_handlers_are_put_back(settings: Settings, clock: HandClock) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    daemon.run(settings, Line(clock).factory, clock, lambda fate: [Bomb("bomb", 1, fate.died)])
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_state_that_is_in_use_stops_the_start(settings: Settings, clock: HandClock) -> None:
+    with locked_folder(settings.state), pytest.raises(StoreError, match="in use"):
+        daemon.run(settings, Line(clock).factory, clock)
+
+
+def test_kill_in_the_middle_loses_no_more_than_what_was_not_yet_written(start: Start, tmp_path: Path) -> None:
+    """After kill -9 the counter is what the register last said, or more; it never starts at 0."""
+    load = tmp_path / "load.csv"
+    load.write_text("minute,watts\n2024-01-01T00:00:00,36000\n")
+    arguments = ("demo", "--port", "0", "--empty", "--load", str(load), "--state", str(tmp_path / "state"))
+    process = start(*arguments)
+    deadline = time.monotonic() + 60
+    register = tmp_path / "state" / "house.register"
+    process.get("/house/hour.png")
+    while not (tmp_path / "state" / "house.rrd").exists() or process_rows(process) < 2:
+        assert time.monotonic() < deadline
+    process.get("/house/hour.png")  # writes the rows
+    shown = json.loads(process.get("/api/v1/meters/house"))["meter_reading_watt_hours"]
+    process.end(signal.SIGKILL)
+    assert not register.exists() or register.stat().st_size
+    process = start(*arguments)
+    after = json.loads(process.get("/api/v1/meters/house"))["meter_reading_watt_hours"]
+    # rows were written up to 20 s ago at most: 10 pulses a second
+    assert shown - 250 <= after <= shown + 250
+    assert after > 0
+    process.end()
+
+
+def process_rows(process: Process) -> int:
+    """How many seconds of today are counted already, in steps."""
+    meter = json.loads(process.get("/api/v1/meters/house"))
+    return int((meter["today_watt_hours"] or 0) / 100)
+
+
+def test_unknown_pages_are_404_for_the_real_house_too(start: Start, tmp_path: Path) -> None:
+    process = start("run", "--config", str(config_file(tmp_path)), GPIOZERO_PIN_FACTORY="mock")
+    for path in ("/garage/day.png", "/house/decade.png", "/api/v1/meters/garage", "/nothing"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            process.get(path)
