@@ -1,7 +1,8 @@
 """The command line: `powerpi COMMAND`; the only importer of argparse.
 
 Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
-failed, 2 wrong arguments, 69 a pin or port cannot be used, 74 the store refused, 78 the configuration is wrong.
+failed, 2 wrong arguments, 69 a pin or port cannot be used, 74 the store refused, 78 the configuration is wrong,
+130 interrupted before it had started.
 """
 
 from __future__ import annotations

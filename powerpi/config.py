@@ -80,7 +80,7 @@ def _number(low: float, high: float, kind: type = int) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         value = kind(text)
-        if not (low <= value <= high and math.isfinite(value) and text.isascii() and "_" not in text):
+        if not (low <= value <= high and text.isascii() and "_" not in text):
             raise ValueError(text)
         return value
 

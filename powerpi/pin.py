@@ -110,8 +110,7 @@ class Pin:
             pin.function = "input"
             pin.pull = pull
             pin.edges = "both"
-            self._take = self._append  # gpiozero keeps only a weak reference
-            pin.when_changed = self._append
+            pin.when_changed = self._append  # a weak reference: heard for as long as this object lives
         except (GPIOZeroError, OSError, ValueError) as error:
             raise PinError(f"GPIO{gpio} cannot be used as an input with pull {pull}: {error}") from error
         except Exception as error:  # lgpio.error derives from Exception alone

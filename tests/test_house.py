@@ -13,7 +13,7 @@ from powerpi.config import Settings, parse
 from powerpi.daemon import Fate, Parts, build
 from powerpi.errors import ReaderError, UnknownNameError
 from powerpi.graph import Figures
-from powerpi.pictures import BarFigures, Cache, PictureRequest
+from powerpi.pictures import BarFigures, PictureRequest
 from powerpi.readings import Health, Notice
 
 DAY = PictureRequest("day", "png", None, 600, 300, 1, "en")
@@ -206,25 +206,6 @@ def test_a_picture_that_fails_is_a_warning_and_the_readings_stay(running: Parts)
     assert warning.key == "reader"
     rrd.write_bytes(content)
     assert running.house.picture("house", DAY).image
-
-
-def test_cache_forgets_what_was_asked_for_longest_ago() -> None:
-    cache = Cache(100)
-    for name in "abc":
-        cache.put(name, 40, name.upper())
-    assert [cache.get(name) for name in "abc"] == [None, "B", "C"]
-    cache.get("b")
-    cache.put("d", 40, "D")
-    assert [cache.get(name) for name in "bcd"] == ["B", None, "D"]
-
-
-def test_cache_keeps_one_thing_however_large() -> None:
-    cache = Cache(100)
-    cache.put("a", 1000, "A")
-    assert cache.get("a") == "A"
-    cache.put("a", 10, "AA")
-    cache.put("b", 90, "B")
-    assert (cache.get("a"), cache.get("b")) == ("AA", "B")
 
 
 def test_rows_locked_by_a_long_drawing_wait_and_are_not_lost(

@@ -62,6 +62,14 @@ def test_wake_brings_the_next_turn_at_once(diary: Diary) -> None:
     assert took_turns(diary, 1)
 
 
+def test_one_wake_brings_one_turn(diary: Diary) -> None:
+    diary.start()
+    assert took_turns(diary, 1)
+    diary.wake()
+    assert took_turns(diary, 1)
+    assert not diary.turned.acquire(timeout=0.05)
+
+
 def test_a_wake_during_a_turn_is_not_lost() -> None:
     class Busy(Diary):
         def turn(self) -> None:

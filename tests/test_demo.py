@@ -1,0 +1,55 @@
+"""The demo's history goes through the store and is the load itself; the process is tested in test_daemon.py."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import START
+from test_store import rates
+
+from powerpi import demo
+from powerpi.demo import Wishes, fill, load_of, settings
+from powerpi.errors import ConfigError
+from powerpi.simulate import Recording
+from powerpi.store import Store
+
+WISHES = Wishes(8080, 1, None, False, None)
+
+
+def test_settings_are_those_of_a_house_on_gpio_24(tmp_path: Path) -> None:
+    chosen = settings(WISHES._replace(port=1234), tmp_path)
+    assert (chosen.listen, chosen.state) == (("0.0.0.0", 1234), tmp_path)
+    assert [(meter.name, meter.gpio) for meter in chosen.meters] == [("house", 24)]
+
+
+def constant(folder: Path, watts: int) -> Recording:
+    path = folder / "load.csv"
+    path.write_text(f"minute,watts\n2024-01-01T00:00:00,{watts}\n")
+    return Recording(path)
+
+
+def test_history_is_the_load_and_reaches_back_more_than_a_year(tmp_path: Path) -> None:
+    chosen = settings(WISHES, tmp_path / "state")
+    pulses = fill(chosen, constant(tmp_path, 720), START + 7)
+    # 720 W at 1000 imp/kWh are 0.2 pulses a second
+    assert pulses == pytest.approx(demo.HISTORY_DAYS * 86400 * 0.2)
+    rrd = chosen.state / "house.rrd"
+    assert rates(rrd, START - 100, START) == pytest.approx([0.2] * 10)
+    assert rates(rrd, START - 366 * 86400, START - 366 * 86400 + 100) == pytest.approx([0.2] * 10)
+    assert Store(chosen.state, "house", 20, threading.Lock()).open(START)[0] == round(pulses)
+
+
+def test_history_goes_on_where_it_ended(tmp_path: Path) -> None:
+    chosen = settings(WISHES, tmp_path / "state")
+    load = constant(tmp_path, 720)
+    before = fill(chosen, load, START)
+    assert fill(chosen, load, START + 1000) == pytest.approx(before + 200)
+    assert fill(chosen, load, START + 1000) >= before + 200 - 1e-6
+    assert rates(chosen.state / "house.rrd", START - 100, START + 1000) == pytest.approx([0.2] * 110)
+
+
+def test_a_recorded_load_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_of(WISHES._replace(load=tmp_path / "none.csv"))

@@ -1,0 +1,127 @@
+"""Pictures from real rrdtool, drawn once and kept; what they show worked out by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from conftest import START
+
+from powerpi.bars import Bar
+from powerpi.graph import Figures
+from powerpi.periods import PERIODS
+from powerpi.pictures import BarFigures, Cache, Gallery, PictureRequest, Subject, bar_figures
+from powerpi.pulses import Row
+from powerpi.reader import Reader, total_arguments, totals
+from powerpi.readings import Energies, Span, Total
+from powerpi.store import Store
+
+UTC = ZoneInfo("UTC")
+MIDNIGHT = START // 86400 * 86400
+HOUR = PictureRequest("hour", "png", None, 600, 300, 1, "en")
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    reader = Reader(threading.Lock(), lambda _: {"TZ": "UTC", "LC_ALL": "C.UTF-8"})
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def settled() -> list[int]:
+    """Grows by one whenever a picture wants the newest rows on disk."""
+    return []
+
+
+@pytest.fixture
+def subject(reader: Reader, make_store: Callable[..., Store], settled: list[int]) -> Subject:
+    """Three days: 100 W, 200 W, and 300 W until noon, at 1000 imp/kWh."""
+    store = make_store()
+    store.open(MIDNIGHT - 10)
+    pulses, rows = 0.0, [Row(MIDNIGHT, 0.0)]
+    for step in range(5 * 4320):
+        pulses += (100 + 100 * (step // 8640)) / 360
+        rows.append(Row(MIDNIGHT + 10 * (step + 1), pulses))
+    store.write(rows)
+
+    def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
+        return totals(reader.graph(total_arguments(rrd, spans, step_seconds), "en").prints)
+
+    return Subject("house", store.rrd, 1000, Energies(store.rrd, 1000, read), lambda: settled.append(1))
+
+
+NEWEST = MIDNIGHT + 5 * 43200
+
+
+@pytest.fixture
+def gallery(reader: Reader) -> Gallery:
+    return Gallery(reader, UTC, lambda _: True)
+
+
+def test_figures_of_a_curve(gallery: Gallery, subject: Subject) -> None:
+    found = gallery.figures(subject, PERIODS["day"], NEWEST)
+    assert isinstance(found, Figures)
+    # the last 24 hours: 12 at 200 W, 12 at 300 W
+    assert found.mean_watts == pytest.approx(250, abs=0.1)
+    assert found.peak_watts == pytest.approx(300, abs=0.1)
+
+
+def test_figures_of_bars_are_those_of_whole_days(gallery: Gallery, subject: Subject) -> None:
+    found = gallery.figures(subject, PERIODS["month"], NEWEST)
+    assert found == BarFigures(pytest.approx(3600), pytest.approx(4800), MIDNIGHT + 86400)
+
+
+def test_nothing_is_drawn_twice_for_the_same_rows(gallery: Gallery, subject: Subject, settled: list[int]) -> None:
+    first = gallery.picture(subject, HOUR, NEWEST)
+    asked = len(settled)
+    assert gallery.picture(subject, HOUR, NEWEST) is first
+    assert len(settled) == asked
+
+
+def test_a_new_row_makes_a_new_picture_only_where_it_would_show(gallery: Gallery, subject: Subject) -> None:
+    hour = gallery.picture(subject, HOUR, NEWEST - 20)
+    assert gallery.picture(subject, HOUR, NEWEST - 10) is not hour
+    year = gallery.picture(subject, HOUR._replace(period="year"), NEWEST - 20)
+    assert gallery.picture(subject, HOUR._replace(period="year"), NEWEST - 10) is year
+
+
+def test_size_format_and_language_are_pictures_of_their_own(gallery: Gallery, subject: Subject) -> None:
+    changes: list[dict[str, object]] = [{}, {"width": 400}, {"zoom": 2}, {"image_format": "svg"}, {"language": "de"}]
+    pictures = [gallery.picture(subject, HOUR._replace(**change), NEWEST) for change in changes]
+    assert len({picture.etag for picture in pictures}) == len(changes)
+
+
+def test_a_picture_may_end_long_ago_or_in_the_future(gallery: Gallery, subject: Subject) -> None:
+    for end in (946_684_800, MIDNIGHT + 3, NEWEST + 86400, 4_102_444_800):
+        for period in PERIODS:
+            request = HOUR._replace(period=period, end=end)
+            assert gallery.picture(subject, request, NEWEST).image.startswith(b"\x89PNG")
+
+
+def test_bars_that_lack_something_do_not_count_in_the_figures() -> None:
+    bars = [Bar(0, 86400, 5000.0, 40000), Bar(86400, 172800, 3000.0, 0), Bar(172800, 259200, None, 86400)]
+    assert bar_figures(bars) == BarFigures(3000.0, 3000.0, 86400)
+    assert bar_figures(bars[2:]) == BarFigures(None, None, None)
+
+
+def test_cache_forgets_what_was_asked_for_longest_ago() -> None:
+    cache = Cache(100)
+    for name in "abc":
+        cache.put(name, 40, name.upper())
+    assert [cache.get(name) for name in "abc"] == [None, "B", "C"]
+    cache.get("b")
+    cache.put("d", 40, "D")
+    assert [cache.get(name) for name in "bcd"] == ["B", None, "D"]
+
+
+def test_cache_keeps_one_thing_however_large() -> None:
+    cache = Cache(100)
+    cache.put("a", 1000, "A")
+    assert cache.get("a") == "A"
+    cache.put("a", 10, "AA")
+    cache.put("b", 90, "B")
+    assert (cache.get("a"), cache.get("b")) == ("AA", "B")
