@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 STEP_SECONDS = 10
 IDLE_SECONDS = 3600  # without a pulse for this long, power is as good as zero ...
-IDLE_KEPT_SECONDS = (
-    1800  # ... but the newest part is kept back, so that the next pulse has room and makes no spike
-)
+IDLE_KEPT_SECONDS = 1800  # ... but the newest part is kept back, so that the next pulse has room and makes no spike
 
 
 class Edge(NamedTuple):

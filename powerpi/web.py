@@ -203,9 +203,7 @@ class Pages:
 
     def _graphs(self, meter: str, spoken: str) -> list[GraphView]:
         words = self.catalogue[spoken]
-        return [
-            graph_view(period, self._figures(meter, period), words, self.zone) for period in PERIODS.values()
-        ]
+        return [graph_view(period, self._figures(meter, period), words, self.zone) for period in PERIODS.values()]
 
     def _figures(self, meter: str, period: Period) -> Figures | BarFigures | None:
         """The figures of a graph; the page also works while none can be had."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.pi import PiPin
 
 from powerpi.clock import Clock
 from powerpi.pin import Pin
@@ -47,8 +48,11 @@ class ClockedFactory(MockFactory):
     """gpiozero's mock factory whose edges carry the time of a clock moved by hand."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self.ticks = clock.monotonic
+        class ClockedPin(MockPin):
+            def _call_when_changed(self) -> None:
+                PiPin._call_when_changed(self, clock.monotonic(), self._state)  # in 2.0 the factory is not asked
+
+        super().__init__(pin_class=ClockedPin)
         self.pins = {}  # gpiozero's factories share theirs
 
 
