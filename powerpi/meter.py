@@ -78,7 +78,9 @@ class Meter:
         for edge in self._source.drain():
             contact, pulse = pulses.feed(contact, edge, self._min_pulse_seconds)
             if pulse is not None:
-                self._count(pulse)
+                # a contact that was closed for long began its pulse where the line is drawn already
+                drawn = bool(self._knots) and pulse <= self._knots[-1].time
+                self._count(edge.time if drawn else pulse)
         self._contact = contact
 
     def _count(self, pulse: float) -> None:

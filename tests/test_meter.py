@@ -115,6 +115,25 @@ def test_an_hour_without_a_pulse_becomes_zero_and_the_next_pulse_makes_no_spike(
     assert sum(known) * 10 == pytest.approx(3 - 1.5, abs=0.01)
 
 
+def test_a_contact_that_was_closed_for_hours_makes_no_spike_when_it_opens(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015])
+    clock.now = 1025
+    line.close()
+    for clock.now in range(1030, 1030 + 2 * 3600, 60):
+        turn(meter, clock)
+    line.open()
+    opened = clock.now
+    turn(meter, clock)
+    line.pulses([opened + 10, opened + 20])
+    turn(meter, clock).flush()
+    assert meter.pulses == 5
+    known = [rate for rate in rates(meter.store.rrd, START, START + 7300) if rate is not None]
+    assert max(known) == pytest.approx(0.1)
+
+
 def test_idle_from_the_start_is_zero_after_an_hour(make_meter: Callable[[], Meter], clock: HandClock) -> None:
     meter = make_meter()
     for clock.now in range(1001, 1001 + 2 * 3600, 10):
