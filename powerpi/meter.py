@@ -97,9 +97,11 @@ class Meter:
     def make_rows(self, now: float, offset: float) -> None:
         """Turn knots into rows; `offset` is Unix seconds minus CLOCK_MONOTONIC seconds."""
         self._draw_idle(now)
-        for before, after in pairwise(self._knots):
-            line = (before._replace(time=before.time + offset), after._replace(time=after.time + offset))
-            for row in pulses.rows_between(*line):
+        if len(self._knots) < 2:
+            return
+        placed = [Knot(time + offset, counter) for time, counter in self._knots]
+        for before, after in pairwise(placed):
+            for row in pulses.rows_between(before, after):
                 self._append(row)
         del self._knots[:-1]
 

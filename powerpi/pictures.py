@@ -24,7 +24,7 @@ from powerpi.reader import Reader
 from powerpi.readings import Energies
 from powerpi.texts import LANGUAGES, texts
 
-CACHED_BYTES = 4_000_000
+CACHED_BYTES = 2_000_000  # a page's pictures take some 0.5 MB in each language
 FIGURES_BYTES = 500  # what the figures of a picture take, about
 
 

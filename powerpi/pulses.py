@@ -38,18 +38,19 @@ def feed(contact: Contact, edge: Edge, min_pulse_seconds: float) -> tuple[Contac
     after a pulse is the same pulse bouncing. A contact found closed at the start makes no pulse: nobody saw
     it close.
     """
-    if edge.closed == contact.closed:
-        if contact.since is None:  # the change of pull, or an edge from before the level was read
+    time, closed = edge
+    was_closed, since, pulse_end, rejected, lost = contact
+    if closed == was_closed:
+        if since is None:  # the change of pull, or an edge from before the level was read
             return contact, None
-        return contact._replace(since=edge.time, lost=contact.lost + 1), None
-    after = contact._replace(closed=edge.closed, since=edge.time)
-    if edge.closed or contact.since is None:
-        return after, None
-    if contact.since - contact.pulse_end < min_pulse_seconds:
-        return after._replace(rejected=contact.rejected + 2, pulse_end=edge.time), None
-    if edge.time - contact.since < min_pulse_seconds:
-        return after._replace(rejected=contact.rejected + 2), None
-    return after._replace(pulse_end=edge.time), contact.since
+        return Contact(closed, time, pulse_end, rejected, lost + 1), None
+    if closed or since is None:
+        return Contact(closed, time, pulse_end, rejected, lost), None
+    if since - pulse_end < min_pulse_seconds:
+        return Contact(closed, time, time, rejected + 2, lost), None
+    if time - since < min_pulse_seconds:
+        return Contact(closed, time, pulse_end, rejected + 2, lost), None
+    return Contact(closed, time, time, rejected, lost), since
 
 
 class Knot(NamedTuple):

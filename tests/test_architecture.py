@@ -35,7 +35,7 @@ ONLY_IMPORTERS = {
     "configparser": {"config"},
     "argparse": {"cli"},
     "subprocess": {"reader", "locales"},
-    "ctypes": {"clock"},
+    "ctypes": {"clock", "daemon"},
 }
 THIRD_PARTY = {"gpiozero", "rrdtool", "bottle", "waitress"}
 PRINTING = {"cli", "demo"}
