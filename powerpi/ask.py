@@ -12,9 +12,8 @@ from operator import itemgetter
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from powerpi.errors import RequestError, UnknownNameError
-from powerpi.guard import shown
-from powerpi.periods import PERIODS
+from powerpi.errors import RequestError, UnknownNameError, shown
+from powerpi.periods import PERIODS, Period
 from powerpi.pictures import PictureRequest
 from powerpi.texts import LANGUAGES
 
@@ -25,9 +24,11 @@ WIDTH_PIXELS = range(200, 2001)
 HEIGHT_PIXELS = range(120, 1201)
 ZOOMS = range(1, 4)
 MOST_DOTS = 4_000_000  # of the drawn picture: each takes 4 bytes, and some 0.2 us of a PC's time
+MOST_PARAMETERS = 20
 END_TIMES = range(946_684_800, 4_102_444_801)  # Unix seconds of the years 2000 to 2099
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,10}")  # ASCII digits only: int() alone takes '٣' and '1_000' too
+LANGUAGE_PARAMETER = re.compile(rf"(?:^|&)lang=({'|'.join(LANGUAGES)})(?:&|$)")
 LANGUAGE_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?")
 
 
@@ -37,13 +38,12 @@ def picture_request(period: str, image_format: str, query: str, accepted: str) -
 
     Raises UnknownNameError for a period that is not drawn, RequestError for a bad parameter.
     """
-    if period not in PERIODS:
-        raise UnknownNameError(f"There is no period {shown(period)}; there are {', '.join(PERIODS)}.")
+    known_period(period)
     given = parameters(query, ("end", "width", "height", "zoom", "lang", "v"))
     request = PictureRequest(
         period=period,
         image_format=image_format,
-        end=_whole_number(given, "end", END_TIMES, None),
+        end=end_time(given),
         width=_whole_number(given, "width", WIDTH_PIXELS, 900),
         height=_whole_number(given, "height", HEIGHT_PIXELS, 300),
         zoom=_whole_number(given, "zoom", ZOOMS, 1),
@@ -51,8 +51,20 @@ def picture_request(period: str, image_format: str, query: str, accepted: str) -
     )
     dots = request.width * request.height * request.zoom**2
     if dots > MOST_DOTS:
-        raise RequestError(f"width x height x zoom² must be at most {MOST_DOTS}, not {dots}.")
+        raise RequestError("too_many_dots", most=MOST_DOTS, dots=dots)
     return request
+
+
+def known_period(name: str) -> Period:
+    """The period of that name; raises UnknownNameError."""
+    if name not in PERIODS:
+        raise UnknownNameError("no_period", name=shown(name), known=", ".join(PERIODS))
+    return PERIODS[name]
+
+
+def end_time(given: Mapping[str, str]) -> int | None:
+    """The parameter `end`, in Unix seconds; None where it is not given: now."""
+    return _whole_number(given, "end", END_TIMES, None)
 
 
 def parameters(query: str, known: Iterable[str]) -> Mapping[str, str]:
@@ -61,15 +73,15 @@ def parameters(query: str, known: Iterable[str]) -> Mapping[str, str]:
     `v` only makes an address new for a browser that keeps old pictures; its value is not looked at.
     """
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=20)
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError:  # a UnicodeDecodeError is one too
-        raise RequestError("The query is not a list of at most 20 parameters in UTF-8.") from None
+        raise RequestError("unreadable_query", most=MOST_PARAMETERS) from None
     given = dict(pairs)
     if len(given) < len(pairs):
-        raise RequestError("A parameter is given twice.")
+        raise RequestError("parameter_twice")
     for name in given:
         if name not in known:
-            raise RequestError(f"There is no parameter {shown(name)} here; known: {', '.join(known) or 'none'}.")
+            raise RequestError("no_parameter", name=shown(name), known=", ".join(known) or "-")
     return given
 
 
@@ -78,7 +90,7 @@ def _whole_number(given: Mapping[str, str], name: str, bounds: range, missing: M
         return missing
     value = given[name]
     if not WHOLE_NUMBER.fullmatch(value) or int(value) not in bounds:
-        raise RequestError(f"{name} must be a whole number from {bounds[0]} to {bounds[-1]}, not {shown(value)}.")
+        raise RequestError("number_out_of_bounds", name=name, low=bounds[0], high=bounds[-1], value=shown(value))
     return int(value)
 
 
@@ -86,13 +98,19 @@ def choice(given: Mapping[str, str], name: str, choices: tuple[str, ...], missin
     """The value of a parameter that is one of `choices`, `missing` where it is not given."""
     value = given.get(name, missing)
     if value not in choices:
-        raise RequestError(f"{name} must be {' or '.join(choices)}, not {shown(value)}.")
+        raise RequestError("no_choice", name=name, choices=", ".join(choices), value=shown(value))
     return value
 
 
 def language(given: Mapping[str, str], accepted: str) -> str:
     """The language to answer in: the parameter `lang`, else what the browser likes best, else English."""
     return choice(given, "lang", LANGUAGES, preferred_language(accepted))
+
+
+def error_language(query: str, accepted: str) -> str:
+    """The language to word an error in: as `language`, but a query of any kind will do."""
+    asked = LANGUAGE_PARAMETER.search(query)
+    return asked[1] if asked else preferred_language(accepted)
 
 
 @lru_cache(maxsize=256)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +11,9 @@ from typing import NamedTuple
 from powerpi import pin
 from powerpi.clock import SystemClock
 from powerpi.config import MeterSettings, Settings
-from powerpi.errors import PinError
+from powerpi.errors import PinError, ServerError
+from powerpi.server import listening_socket
+from powerpi.store import is_locked
 
 RRD_BYTES = 31_000_000  # of one meter, with 20 years of quarter hours
 
@@ -30,7 +30,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """Look at everything that the configuration needs; nothing is changed but the pins, which are listened to."""
     yield check_state(settings.state, [meter.name for meter in settings.meters])
     yield check_clock(settings)
-    yield check_port(*settings.listen)
+    yield check_port(settings)
     yield check_program()
     yield from check_pins(settings)
 
@@ -65,19 +65,15 @@ def check_clock(settings: Settings) -> Finding:
     return Finding("clock", None, f"{said}; time zone {zone}")
 
 
-def check_port(host: str, port: int) -> Finding:
+def check_port(settings: Settings) -> Finding:
     """Whether the page can be served, or is already."""
+    host, port = settings.listen
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return Finding(
-                "port", None, f"{host} port {port} is in use: by PowerPi if it runs, else choose another one"
-            )
-        return Finding("port", False, f"{host} port {port} cannot be used: {error.strerror}")
+        listening_socket(host, port).close()
+    except ServerError as error:
+        if is_locked(settings.state):
+            return Finding("port", True, f"{host} port {port} is in use, and PowerPi is running")
+        return Finding("port", False, str(error))
     return Finding("port", True, f"{host} port {port} is free")
 
 

@@ -21,7 +21,10 @@ SIGNS = {True: "ok  ", None: "look", False: "BAD "}
 
 
 def _port(text: str) -> int:
-    return config.read_listen(f"localhost:{text}")[1]
+    try:
+        return config.read_listen(f"localhost:{text}")[1]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"wanted a port from 0 to 65535, not {text!r}") from None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[wishes.command](wishes)
     except ConfigError as error:
-        print(f"powerpi: the configuration is wrong:\n{_indented(error)}", file=sys.stderr)
+        print(f"powerpi: {error.source} is wrong:\n{_indented(error)}", file=sys.stderr)
         return os.EX_CONFIG
     except StoreError as error:
         print(f"powerpi: {error}", file=sys.stderr)

@@ -1,12 +1,10 @@
 """The configuration file (INI) to frozen settings; every fault at once, or none and a start.
 
 `SECTIONS` is the one table of all keys: name, default as written in the file, how to read it, what is wanted, and
-what it means. The sample file and the README are compared with it by tests. The only importer of configparser.
-"""
+what it means. The sample file and the README are compared with it by tests."""
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import math
 import os
@@ -20,12 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from powerpi import ini
 from powerpi.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/powerpi.conf")
 METER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 RESERVED_NAMES = ("api", "health", "help", "lock", "static")  # paths and files of our own
 HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")  # RFC 1123; IPv4 too
+THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 S0_PULSE_MS = 30  # EN 62053-31: the shortest pulse a meter may send
 
 
@@ -87,6 +87,18 @@ def _number(low: float, high: float, kind: type = int) -> Callable[[str], Any]:
     return read
 
 
+def _decimal(low: float, high: float) -> Callable[[str], Any]:
+    """A reader of decimal numbers; 1.000 is refused, because half the world means a thousand by it."""
+    read = _number(low, high, float)
+
+    def read_decimal(text: str) -> Any:
+        if THOUSANDS.fullmatch(text):
+            raise ValueError(text)
+        return read(text)
+
+    return read_decimal
+
+
 def _one_of(words: Mapping[str, Any]) -> Callable[[str], Any]:
     """A reader of fixed words."""
 
@@ -100,7 +112,7 @@ def _one_of(words: Mapping[str, Any]) -> Callable[[str], Any]:
 
 def _absolute(text: str) -> Path:
     path = Path(text)
-    if not path.is_absolute() or "\0" in text or '"' in text:
+    if not path.is_absolute() or not text.isprintable() or set('":\\') & set(text):  # signs of rrdtool's language
         raise ValueError(text)
     return path
 
@@ -153,7 +165,10 @@ def _names(text: str) -> tuple[str, ...]:
 YES_NO = _one_of({"yes": True, "no": False})
 SECTIONS: dict[str, tuple[Key, ...]] = {
     "powerpi": (
-        Key("state", "/var/lib/powerpi", _absolute, "an absolute path", "Folder of everything that is written."),
+        Key(
+            "state", "/var/lib/powerpi", _absolute, "an absolute path without colons, quotes and backslashes",
+            "Folder of everything that is written.",
+        ),
         Key("listen", "0.0.0.0:8080", read_listen, "ADDRESS:PORT", "Where browsers find the page; [::]:8080 for IPv6."),
         Key("timezone", "", _zone, "a name such as Europe/Berlin", "Where days begin; empty: the system's time zone."),
         Key(
@@ -173,7 +188,8 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("label", "", _label, "at most 40 printable characters", "What the page calls the meter; empty: its name."),
         Key("gpio", "", _number(0, 27), "a GPIO number from 0 to 27", "GPIO (not the pin's place) of the S0 contact."),
         Key(
-            "imp_per_kwh", "1000", _number(0.001, 100_000, float), "a number above 0, at most 100000",
+            "imp_per_kwh", "1000", _decimal(0.001, 100_000),
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
             "The meter constant as printed on the meter, in impulses per kWh.",
         ),
         Key(
@@ -185,7 +201,8 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "milliseconds from 0.1 to below 30 (S0 sends 30 or more)", "Shorter closings of the contact are rejected.",
         ),
         Key(
-            "offset_kwh", "0", _number(-1e9, 1e9, float), "a number of kWh",
+            "offset_kwh", "0", _decimal(-1e9, 1e9),
+            "a number of kWh, with a point for decimals (not exactly three) and none for thousands",
             "What the meter's display showed when PowerPi's own counter stood at 0.",
         ),
     ),
@@ -211,20 +228,17 @@ def load(path: Path) -> Settings:
     try:
         return parse(path.read_text(encoding="utf-8-sig"))  # Windows' editor puts a mark before the text
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+        raise ConfigError([f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
     except OSError as error:
-        raise ConfigError([f"{path} cannot be read: {error.strerror}; a sample is init/powerpi.conf"]) from error
+        said = f"{path} cannot be read: {error.strerror}; a sample is init/powerpi.conf"
+        raise ConfigError([said], str(path)) from error
+    except ConfigError as error:
+        raise ConfigError(error.faults, str(path)) from error
 
 
 def parse(text: str) -> Settings:
     """The settings in the text of a configuration file. Raises ConfigError with every fault."""
-    parser = configparser.ConfigParser(interpolation=None, default_section="\0", empty_lines_in_values=False)
-    try:
-        parser.read_string(text, source="the configuration")
-    except configparser.Error as error:
-        raise ConfigError([" ".join(str(error).split())]) from error
-    faults: list[str] = []
-    sections = {name: dict(parser[name]) for name in parser.sections() if name.strip()}
+    sections, faults = ini.read(text)
     meter_names = [name for name in sections if name.split()[0] == "meter"]
     faults += _unknown_sections(name for name in sections if name not in ("powerpi", "store", *meter_names))
     powerpi = _values("powerpi", sections.get("powerpi", {}), faults)

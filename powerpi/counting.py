@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0
 RETRY_SECONDS = 5.0  # after a refused write
+LAST_TRIES = 4  # at the end; each waits for up to a second
 STEP_TOLERANCE_SECONDS = 0.05  # the clock was stepped when its offset moved by more: readings agree to under 1 ms
 
 
@@ -42,7 +43,7 @@ class Counting(Worker):
         self.clock = clock
         self.offset: float | None = None  # in use for rows; None while no clock is trusted
         self.trusted = False
-        self.turned = clock.monotonic()  # when the last turn ended: the thread lives
+        self.turned = clock.monotonic()  # when the last turn that was finished began: the thread lives
         self.timing = timing
         self._began = clock.monotonic()
         self._next_flush = self._began + timing.flush_seconds
@@ -50,6 +51,7 @@ class Counting(Worker):
         self._flushed = Condition()
         self._flushes_wanted = 0
         self._flushes_done = 0
+        self._all_written = True  # by the last flush
         newest = max((meter.newest_time for meter in meters), default=0)
         self._least_offset = newest + 2 * STEP_SECONDS - self._began
         for meter in meters:
@@ -60,10 +62,12 @@ class Counting(Worker):
         wanted = self._flushes_wanted
         now = self.clock.monotonic()
         for meter in self.meters.values():
-            meter.take_edges()
+            meter.take_edges(now)
         self._follow_clock(now)
         if self.offset is not None:
             for meter in self.meters.values():
+                if self.trusted:
+                    meter.leave_future(now + self.offset)
                 meter.make_rows(now, self.offset)
         self._write_due(now)
         for meter in self.meters.values():
@@ -74,6 +78,8 @@ class Counting(Worker):
     def _follow_clock(self, now: float) -> None:
         """Adopt the wall clock once it is trusted or was waited for long enough, and again after each step."""
         self._trust(now)
+        if now == self._began and not self.trusted:
+            log.warning("the clock is not synchronised; rows wait for it, up to %g s", self.timing.clock_wait_seconds)
         if self.offset is None and not (self.trusted or now - self._began >= self.timing.clock_wait_seconds):
             return
         offset = self._wall_offset()
@@ -103,8 +109,9 @@ class Counting(Worker):
             self._save_registers(now)
         if now < self._next_flush and self._flushes_wanted == self._flushes_done:
             return
-        written = [meter.flush() for meter in self.meters.values()]
-        self._next_flush = now + (self.timing.flush_seconds if all(written) else RETRY_SECONDS)
+        refused = [meter.name for meter in self.meters.values() if not meter.flush()]
+        self._all_written = not refused
+        self._next_flush = now + (self.timing.flush_seconds if self._all_written else RETRY_SECONDS)
 
     def _answer(self, wanted: int) -> None:
         """Tell those who asked for a flush before this turn began."""
@@ -118,14 +125,18 @@ class Counting(Worker):
             meter.save_register(int(now + self.offset) if self.offset is not None else 0)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Have the thread write all rows made so far, and wait for it; False when that took too long."""
+        """Have the thread write all rows made so far, and wait for it; False when it failed or took too long."""
         with self._flushed:
             self._flushes_wanted += 1
             wanted = self._flushes_wanted
             self.wake()
-            return self._flushed.wait_for(lambda: self._flushes_done >= wanted, timeout_seconds)
+            done = self._flushed.wait_for(lambda: self._flushes_done >= wanted, timeout_seconds)
+            return done and self._all_written
 
     def last_turn(self) -> None:
-        """Count the last edges and write everything."""
-        self._next_flush = self._next_register = self.clock.monotonic()
-        self.turn()
+        """Count the last edges and write everything; while somebody else has a file, try again."""
+        for _ in range(LAST_TRIES):
+            self._next_flush = self._next_register = self.clock.monotonic()
+            self.turn()
+            if not any(meter.unwritten for meter in self.meters.values()):
+                break

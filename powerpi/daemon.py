@@ -1,4 +1,4 @@
-"""Builds the parts, starts them, waits in the web server, and stops them in order; the only importer of waitress."""
+"""Builds the parts, starts them, waits in the web server, and stops them in order."""
 
 from __future__ import annotations
 
@@ -14,44 +14,30 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, NoReturn
 
-import waitress
-
 from powerpi.clock import Clock
 from powerpi.config import MeterSettings, Settings
 from powerpi.counting import Counting, Timing
-from powerpi.errors import PowerPiError
 from powerpi.house import House, Room
 from powerpi.locales import locale_environment
 from powerpi.meter import Meter
 from powerpi.pictures import Gallery
 from powerpi.pin import Pin
 from powerpi.pulses import STEP_SECONDS, next_boundary
-from powerpi.reader import Reader, total_arguments, totals
-from powerpi.readings import Energies, MeterReadings, Span, Total
+from powerpi.reader import Reader
+from powerpi.readings import Energies, MeterReadings
+from powerpi.server import listening_socket, open_server, page_address
 from powerpi.store import Store, locked_folder
+from powerpi.totals import Span, Total, total_arguments, totals
 from powerpi.web import application
 from powerpi.worker import Worker
 
 log = logging.getLogger(__name__)
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_OK = 0
 EXIT_DIED = 1  # a thread died: start again
 OLDEST_START = 1_577_836_800  # 2020-01-01: where a new RRD begins while the clock cannot be trusted
 M_ARENA_MAX = -8  # <malloc.h>
-WEB_SETTINGS = {
-    "threads": 4,
-    "ident": None,
-    "channel_timeout": 10,  # half-open connections would block the server for good at its defaults
-    "cleanup_interval": 5,
-    "max_request_body_size": 4096,  # nothing is ever posted
-    "max_request_header_size": 16384,
-    "connection_limit": 200,
-    "clear_untrusted_proxy_headers": True,
-}
-
-
-class ServerError(PowerPiError, OSError):
-    """The page cannot be served there: do not start."""
 
 
 class Parts(NamedTuple):
@@ -117,7 +103,7 @@ def build_room(settings: Settings, meter: MeterSettings, counted: Meter, reader:
     """One meter's place in the house."""
 
     def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
-        return totals(reader.graph(total_arguments(rrd, spans, step_seconds), reader.language).prints)
+        return totals(reader.graph(total_arguments(rrd, spans, step_seconds)).prints)
 
     energies = Energies(counted.store.rrd, meter.imp_per_kwh, read)
     return Room(counted, MeterReadings(meter, energies, settings.timezone))
@@ -143,38 +129,26 @@ def build(settings: Settings, factory: Any, clock: Clock, fate: Fate) -> Parts:
 
 
 @contextmanager
-def ended_by_signals(workers: Sequence[Worker]) -> Iterator[None]:
-    """SIGTERM, SIGINT and SIGHUP begin the last write at once and end the web server in the main thread."""
+def ended_by_signals(workers: Sequence[Worker], reader: Reader) -> Iterator[None]:
+    """The first SIGTERM, SIGINT or SIGHUP begins the last write at once and ends the web server in the main thread.
+
+    A picture that is being drawn is given up, later signals change nothing: the last write takes a few seconds.
+    """
 
     def end(number: int, frame: object) -> NoReturn:  # noqa: ARG001 (the signature of signal handlers)
+        for later in SIGNALS:
+            signal.signal(later, signal.SIG_IGN)
+        reader.abort()
         for worker in workers:
             worker.stop_soon()
         sys.exit()
 
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in signals}
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def open_server(settings: Settings, house: House) -> Any:
-    """The web server, listening. Raises ServerError."""
-    host, port = settings.listen
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    pages = application(house, settings.timezone, settings.host_names)
-    try:
-        return waitress.create_server(pages, host=host, port=port, **WEB_SETTINGS)
-    except (OSError, ValueError) as error:
-        raise ServerError(f"the page cannot be served at {host} port {port}: {error}") from error
-
-
-def addresses(server: Any) -> list[tuple[str, int]]:
-    """Where a server of waitress listens: one socket, or several for a name with several addresses."""
-    several = getattr(server, "effective_listen", None)
-    return [(host, int(port)) for host, port in several or [(server.effective_host, server.effective_port)]]
 
 
 def run(
@@ -191,26 +165,33 @@ def run(
     share_one_heap()
     fate = Fate()
     with ExitStack() as stack:
+        listening = stack.enter_context(listening_socket(*settings.listen))  # before anything is made on disk
         stack.enter_context(locked_folder(settings.state))
         parts = build(settings, factory, clock, fate)
         stack.enter_context(suppress(SystemExit))  # how a signal ends the web server
-        stack.callback(parts.reader.close)
-        server = open_server(settings, parts.house)
+        pages = application(parts.house, settings.timezone, settings.host_names)
+        server = open_server(pages, listening)
         stack.callback(server.close)
+        stack.callback(parts.reader.close)
         workers = [parts.counting, *drivers(fate)]
-        stack.enter_context(ended_by_signals(workers))
+        stack.enter_context(ended_by_signals(workers, parts.reader))
         for worker in workers:
             stack.callback(worker.stop)
         for pin in parts.pins:
             stack.callback(pin.close)
         for worker in workers:
             worker.start()
-        for host, port in addresses(server):
-            log.info("the page is at http://%s:%d/", host, port)
-        ready(addresses(server)[0][1])
+        log.info("the page is at %s", page_address(listening))
+        ready(listening.getsockname()[1])
         server.run()
-    unwritten = [meter.name for meter in parts.counting.meters.values() if meter.faults]
-    log.info(
-        "stopped; %s", f"not everything could be written for {', '.join(unwritten)}" if unwritten else "all is written"
-    )
-    return fate.exit_code
+    return farewell(parts.counting, fate.exit_code)
+
+
+def farewell(counting: Counting, exit_code: int) -> int:
+    """Say whether all is written; the exit code of the process."""
+    unwritten = [meter.name for meter in counting.meters.values() if meter.unwritten]
+    if unwritten:
+        log.error("stopped; not everything could be written for %s", ", ".join(unwritten))
+        return exit_code or os.EX_IOERR
+    log.info("stopped; all is written")
+    return exit_code

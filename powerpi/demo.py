@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Sequence
@@ -16,8 +17,11 @@ from powerpi.config import Settings
 from powerpi.load import Household, Load
 from powerpi.progress import Progress
 from powerpi.pulses import STEP_SECONDS, Row
+from powerpi.server import listening_socket
 from powerpi.store import LOSSLESS_DAYS, Store, locked_folder
 from powerpi.worker import Worker
+
+log = logging.getLogger(__name__)
 
 METER = "house"
 GPIO = 24
@@ -58,8 +62,10 @@ def fill(chosen: Settings, load: Load, now: float) -> float:
     start = end - HISTORY_DAYS * 86400
     with locked_folder(chosen.state):
         store = Store(chosen.state, meter.name, chosen.store.archive_years, Lock())
-        pulses: float
-        pulses, _ = store.open(start - STEP_SECONDS)
+        counted, notes = store.open(start - STEP_SECONDS)
+        for note in notes:
+            log.warning("%s", note)
+        pulses = float(counted)
         if store.last_row and store.last_row.time > start:
             start, pulses = store.last_row
         if start >= end:
@@ -73,7 +79,7 @@ def fill(chosen: Settings, load: Load, now: float) -> float:
                     progress.to(batch[-1].time - start)
                     pulses = batch[-1].pulses
                     batch.clear()
-        store.save_register(math.ceil(pulses), end)
+        store.save_register(max(counted, math.ceil(pulses)), end)
     return pulses
 
 
@@ -85,6 +91,9 @@ def run(wishes: Wishes) -> int:
     with ExitStack() as stack:
         state = wishes.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="powerpi-demo-")))
         chosen = settings(wishes, state.absolute())
+        listening_socket(*chosen.listen).close()  # a port in use is said before a year is filled
+        if wishes.state and (state / f"{METER}.rrd").exists():
+            log.info("%s holds a house already: going on with its history", state)
         now = clock.monotonic() + clock.offset()
         pulses = 0.0 if wishes.empty else fill(chosen, load, now)
         meter = chosen.meters[0]

@@ -1,7 +1,8 @@
 """The doorkeeper: a WSGI layer that every request passes before a page sees it, and every answer after.
 
 In: any WSGI application and the host names it answers to. Out: a WSGI application that serves reading requests
-to known names only, sets the security headers on every answer, and turns every error into one plain sentence.
+to known names only, sets the security headers on every answer, and turns every error into one plain sentence in the
+language of the browser.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from powerpi.errors import PowerPiError, ReaderError, RequestError, StoreError, UnknownNameError
+from powerpi.ask import error_language
+from powerpi.errors import (
+    AnsweredError,
+    PowerPiError,
+    ReaderError,
+    RequestError,
+    StoreError,
+    UnknownNameError,
+    shown,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +34,6 @@ Headers = list[tuple[str, str]]
 log = logging.getLogger(__name__)
 
 MAX_TARGET_CHARACTERS = 1000  # path and query together; the longest address that the page itself asks for has 100
-SHOWN_CHARACTERS = 60  # of a value that is quoted in an error
 
 # DNS rebinding needs a name that its owner can point at this machine in the public DNS. None of these ends can:
 # .local is asked for by multicast only (RFC 6762), .home.arpa is for homes (RFC 8375), .internal is reserved by
@@ -58,12 +67,16 @@ STATUSES: tuple[tuple[type[PowerPiError], HTTPStatus], ...] = (
 )
 
 
-class _RefusedError(PowerPiError):
+class _RefusedError(AnsweredError):
     """A request that no page is asked about; carries its status."""
 
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: HTTPStatus, key: str, **values: object) -> None:
+        super().__init__(key, **values)
         self.status = status
+
+
+class _FailedError(AnsweredError):
+    """What is answered where something else went wrong than the request."""
 
 
 def guarded(app: WSGIApplication, names: Iterable[str]) -> WSGIApplication:
@@ -82,10 +95,10 @@ def guarded(app: WSGIApplication, names: Iterable[str]) -> WSGIApplication:
             _refuse_foreign(environ, known)
             return app(environ, start)
         except PowerPiError as error:
-            return _sentence(environ, start, _status(error), str(error))
+            return _sentence(environ, start, _status(error), _answered(error))
         except Exception:
             log.exception("Request %.200r failed", environ.get("PATH_INFO"))
-            return _sentence(environ, start, HTTPStatus.INTERNAL_SERVER_ERROR, "PowerPi failed; its log says why.")
+            return _sentence(environ, start, HTTPStatus.INTERNAL_SERVER_ERROR, _FailedError("failed"))
 
     return answer
 
@@ -113,35 +126,22 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def shown(value: str) -> str:
-    """A foreign value as it may stand in a sentence: quoted, escaped, and not long."""
-    return ascii(value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "...")
-
-
 def _refuse_foreign(environ: WSGIEnvironment, known: Callable[[str], bool]) -> None:
     """Raise _RefusedError for what no page answers. Hosts come first: a foreign one learns nothing else."""
     host = environ.get("HTTP_HOST", "")
     if not known(host):
-        raise _RefusedError(
-            HTTPStatus.MISDIRECTED_REQUEST,
-            f"PowerPi does not answer to the host name {shown(host)}; its own further names belong to host_names in its"
-            " configuration.",
-        )
+        raise _RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", host=shown(host))
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise _RefusedError(
-            HTTPStatus.METHOD_NOT_ALLOWED, "These pages can only be read: GET and HEAD are the methods."
-        )
+        raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "read_only")
     _check_target(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
 
 
 def _check_target(path: str, query: str) -> None:
     """Raise for an address that is too long or not UTF-8 text; `path` is bytes in Latin-1 (PEP 3333)."""
     if len(path) + len(query) > MAX_TARGET_CHARACTERS:
-        raise _RefusedError(
-            HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_TARGET_CHARACTERS} characters."
-        )
+        raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, "long_address", most=MAX_TARGET_CHARACTERS)
     if not _is_text(path):
-        raise RequestError("The path is not printable text in UTF-8.")
+        raise RequestError("unreadable_path")
 
 
 def _is_text(path: str) -> bool:
@@ -158,11 +158,22 @@ def _status(error: PowerPiError) -> HTTPStatus:
     return next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _sentence(environ: WSGIEnvironment, start: StartResponse, status: HTTPStatus, sentence: str) -> Iterable[bytes]:
+def _answered(error: PowerPiError) -> AnsweredError:
+    """The error as it is answered; what is wrong with rrdtool or the disk is told in its own words."""
+    if isinstance(error, AnsweredError):
+        return error
+    return _FailedError("reader" if isinstance(error, ReaderError) else "store", reason=str(error))
+
+
+def _sentence(
+    environ: WSGIEnvironment, start: StartResponse, status: HTTPStatus, error: AnsweredError
+) -> Iterable[bytes]:
     """Answer with one sentence as plain text; HEAD gets the same headers and no body."""
-    body = f"{sentence}\n".encode("utf-8", "replace")
+    language = error_language(environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    body = f"{error.sentence(language)}\n".encode("utf-8", "replace")
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Language", language),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
     ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from powerpi import units
 from powerpi.counting import Counting
-from powerpi.errors import UnknownNameError
+from powerpi.errors import UnknownNameError, shown
 from powerpi.graph import Figures
 from powerpi.meter import Meter
 from powerpi.periods import PERIODS, known_until, span_text
@@ -18,6 +18,7 @@ from powerpi.readings import Health, MeterReading, MeterReadings, Notice
 
 FLUSH_WAIT_SECONDS = 2.0  # a picture waits no longer for the newest rows
 HANGING_SECONDS = 30.0  # the counting thread turns once a second
+LOST_EDGE_SECONDS = 86400.0  # how long a lost edge is worth a look
 QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
 
 
@@ -48,11 +49,13 @@ class House:
             lambda: self._settle(room.meter),
         )
 
-    def _settle(self, meter: Meter) -> None:
-        """Have rows that are not on disk yet written before somebody looks."""
+    def _settle(self, meter: Meter) -> int:
+        """Have rows that are not on disk yet written before somebody looks; the time of the newest one there."""
         rows = meter.live.rows
         if rows and rows[-1] != meter.store.last_row:
             self._counting.flush(FLUSH_WAIT_SECONDS)
+        stored = meter.store.last_row
+        return stored.time if stored else 0
 
     def meters(self) -> list[MeterReading]:
         """All meters, in the order of the configuration."""
@@ -65,7 +68,7 @@ class House:
 
     def _room(self, name: str) -> Room:
         if name not in self._rooms:
-            raise UnknownNameError(f"There is no meter {name!r}; there is {', '.join(self._rooms)}.")
+            raise UnknownNameError("no_meter", name=shown(name), known=", ".join(self._rooms))
         return self._rooms[name]
 
     def picture(self, meter: str, request: PictureRequest) -> Picture:
@@ -73,10 +76,10 @@ class House:
         room = self._room(meter)
         return self._gallery.picture(self._subjects[meter], request, self._until(room.meter))
 
-    def figures(self, meter: str, period: str) -> Figures | BarFigures:
-        """The figures of a graph. Raises UnknownNameError, ReaderError."""
+    def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
+        """The figures of a graph that ends at `end` (Unix seconds; None: now). Raises UnknownNameError, ReaderError."""
         room = self._room(meter)
-        return self._gallery.figures(self._subjects[meter], PERIODS[period], self._until(room.meter))
+        return self._gallery.figures(self._subjects[meter], PERIODS[period], end, self._until(room.meter))
 
     def _until(self, meter: Meter) -> int:
         """How far the rows of a meter reach, in Unix seconds."""
@@ -116,10 +119,10 @@ class House:
         meter, live = room.meter, room.meter.live
         notices = []
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
-        quiet = now - (meter.begun if live.last_pulse is None else live.last_pulse)
+        quiet = now - (live.begun if live.last_pulse is None else live.last_pulse)
         if quiet > expected:
             notices.append(Notice("no_pulse", meter.name, span_text(int(quiet))))
-        if live.contact.lost:
+        if live.lost_edge is not None and now - live.lost_edge < LOST_EDGE_SECONDS:
             notices.append(Notice("edges_lost", meter.name, str(live.contact.lost)))
         late_seconds = IDLE_SECONDS + 3 * self._counting.timing.flush_seconds
         if len(live.rows) > 1 and self._time() - live.rows[1].time > late_seconds:

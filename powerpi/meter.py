@@ -19,6 +19,8 @@ from powerpi.store import Store
 
 log = logging.getLogger(__name__)
 
+FUTURE_SECONDS = 3600.0  # rows no further ahead than this are waited for
+BUSY_REFUSALS = 24  # in a row: some minutes, then it is a fault
 LIVE_SECONDS = 5.0  # the live figure is the mean of the last two pulses, of these last seconds where there are more
 MANY_KNOTS = 1000  # more wait only while no clock is trusted; from then on ...
 SPARSE_KNOT_SECONDS = 5.0  # ... they are kept half a step apart: a week of them takes 16 MB at any load
@@ -39,12 +41,15 @@ class EdgeSource(Protocol):
 class Live(NamedTuple):
     """What is known of a meter at the end of a turn, ahead of its files. Times are CLOCK_MONOTONIC seconds."""
 
+    taken: float  # up to when edges were taken
+    begun: float  # when counting began
     pulses: int  # the lifetime counter
     last_pulse: float | None  # None: none since the start
     interval_seconds: float | None  # mean distance of the last pulses
     rows: tuple[Row, ...]  # the newest row on disk (if any), then those not yet written
     pulses_since: float  # counted since the newest row
     contact: Contact
+    lost_edge: float | None  # when an edge was last found missing
 
 
 class Meter:
@@ -62,26 +67,31 @@ class Meter:
         self._rows: list[Row] = []  # not yet on disk
         self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
-        self.begun = 0.0
+        self._begun = self._taken = 0.0
+        self._lost_edge: float | None = None
         self._recent: deque[float] = deque()  # times of the last pulses, at least two, those of the last seconds
         self._saved_pulses = self.pulses
+        self._busy = 0  # refusals in a row because somebody else has the file
         self.publish()
 
     def begin(self, now: float) -> None:
         """Look at the contact before the first edge counts."""
         self._contact = Contact(self._source.closed())
-        self.begun = now
+        self._begun = self._taken = now
 
-    def take_edges(self) -> None:
-        """Count the pulses among the edges that came since the last call."""
-        contact = self._contact
+    def take_edges(self, now: float) -> None:
+        """Count the pulses among the edges that came since the last call; all up to `now` have come."""
+        contact, lost = self._contact, self._contact.lost
         for edge in self._source.drain():
             contact, pulse = pulses.feed(contact, edge, self._min_pulse_seconds)
             if pulse is not None:
                 # a contact that was closed for long began its pulse where the line is drawn already
                 drawn = bool(self._knots) and pulse <= self._knots[-1].time
                 self._count(edge.time if drawn else pulse)
+        if contact.lost > lost:
+            self._lost_edge = now
         self._contact = contact
+        self._taken = now
 
     def _count(self, pulse: float) -> None:
         recent = self._recent
@@ -107,7 +117,7 @@ class Meter:
 
     def _draw_idle(self, now: float) -> None:
         """Draw the line on flat when no pulse came for long; after a start the counter stands since then."""
-        last = self._knots[-1] if self._knots else Knot(self.begun, self.pulses)
+        last = self._knots[-1] if self._knots else Knot(self._begun, self.pulses)
         idle = pulses.idle_knot(last, now)
         if idle:
             self._knots = self._knots or [last]
@@ -124,6 +134,26 @@ class Meter:
         """The clock was stepped: rows made from now on do not continue those before."""
         self._resumed = False
 
+    def leave_future(self, time: float) -> None:
+        """Begin a new RRD when the rows made so far lie in the future of `time`, a wall clock that is right.
+
+        Such rows would refuse all others until then. The old file is kept; a small step back is waited for.
+        """
+        if self.newest_time <= time + FUTURE_SECONDS:
+            return
+        start = pulses.next_boundary(time) - 2 * STEP_SECONDS
+        stored = self.store.last_row
+        if stored and stored.time > time + FUTURE_SECONDS:
+
+            def start_anew() -> list[str]:
+                return [f"its rows lay in the future and are kept as {self.store.start_anew(start, 'future')}"]
+
+            if not self._try("rows", start_anew):
+                return
+        self._rows = [row for row in self._rows if row.time <= time]
+        self.newest_time = max([start, *(row.time for row in self._rows)])
+        self._resumed = False
+
     def flush(self) -> bool:
         """Write all rows that are not on disk yet; when that fails they stay, and the answer is False."""
         if not self._rows:
@@ -133,26 +163,45 @@ class Meter:
         self._rows.clear()
         return True
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether anything that was counted is not on disk yet, but for pulses that still make no row."""
+        return bool(self._rows) or self.pulses != self._saved_pulses
+
     def save_register(self, time: int) -> None:
         """Put the lifetime counter on disk if it has changed; `time` is Unix seconds, 0 for unknown."""
         pulses = self.pulses
-        if pulses != self._saved_pulses and self._try("register", lambda: self.store.save_register(pulses, time)):
+
+        def save() -> None:
+            if pulses != self._saved_pulses or not self.store.has_register():
+                self.store.save_register(pulses, time)
+
+        if self._try("register", save):
             self._saved_pulses = pulses
 
-    def _try(self, what: str, write: Callable[[], None]) -> bool:
-        """Whether a write succeeded; one line in the log when that changes."""
+    def _try(self, what: str, write: Callable[[], Sequence[str] | None]) -> bool:
+        """Whether a write succeeded; one line in the log when that changes, and for each thing that it tells."""
         try:
-            write()
-        except BusyError:  # a drawing or a backup has the file: it will be over soon
+            notes = write() or ()
+        except BusyError as error:  # a drawing or a backup has the file: mostly it will be over soon
+            self._busy += 1
+            if self._busy >= BUSY_REFUSALS:
+                self._refused(what, error)
             return False
         except StoreError as error:
-            if what not in self.faults:
-                log.error("meter %s: its %s cannot be stored, counting goes on in memory: %s", self.name, what, error)
-            self.faults[what] = str(error)
+            self._refused(what, error)
             return False
+        self._busy = 0
+        for note in notes:
+            log.warning("meter %s: %s", self.name, note)
         if self.faults.pop(what, None):
             log.warning("meter %s: its %s can be stored again, nothing was lost", self.name, what)
         return True
+
+    def _refused(self, what: str, error: StoreError) -> None:
+        if what not in self.faults:
+            log.error("meter %s: its %s cannot be stored, counting goes on in memory: %s", self.name, what, error)
+        self.faults[what] = str(error)
 
     def publish(self) -> None:
         """Let other threads see the present state."""
@@ -160,12 +209,15 @@ class Meter:
         on_disk = (self.store.last_row,) if self.store.last_row else ()
         rows = (*on_disk, *self._rows)
         self.live = Live(
+            self._taken,
+            self._begun,
             self.pulses,
             recent[-1] if recent else None,
             (recent[-1] - recent[0]) / (len(recent) - 1) if len(recent) > 1 else None,
             rows,
             self._pulses_since(rows),
             self._contact,
+            self._lost_edge,
         )
 
     def _pulses_since(self, rows: Sequence[Row]) -> float:

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from powerpi.ask import END_TIMES
 from powerpi.graph import Figures
-from powerpi.periods import PERIODS, Period, span_text
+from powerpi.periods import PERIODS, Period, day_start, edges, month_start, span_text
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
+from powerpi.store import LOSSLESS_DAYS
 from powerpi.units import WATT_HOURS_PER_KWH
 
 UNKNOWN = "–"
+LEAST_UNKNOWN_SECONDS = 60  # a shorter hole in a day is not worth a word
 Words = Mapping[str, str]
 
 
@@ -27,10 +30,11 @@ class MeterView(NamedTuple):
     name: str
     label: str
     watts: str
+    known: bool  # whether power is
     at_most: bool
     last_pulse: str
     today: str
-    today_unknown: str  # empty where the whole day is known; likewise yesterday_unknown
+    today_unknown: str  # empty where (almost) the whole day is known; likewise yesterday_unknown
     yesterday: str
     yesterday_unknown: str
     meter_reading: str
@@ -46,14 +50,22 @@ class GraphView(NamedTuple):
     fresh_seconds: int
 
 
+class Neighbours(NamedTuple):
+    """The ends, in Unix seconds, of the pictures before and after one; None: there is none."""
+
+    earlier: int | None
+    later: int | None
+
+
 def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> MeterView:
     """What the page says about one meter at the time `now`."""
     return MeterView(
         name=reading.meter,
         label=reading.label,
         watts=watts_text(reading.watts, words),
+        known=reading.watts is not None,
         at_most=reading.watts_at_most,
-        last_pulse=_last_pulse(reading.last_pulse_time, words, zone, now),
+        last_pulse=_last_pulse(reading, words, zone, now),
         today=_kwh(reading.today_watt_hours, 2, words),
         today_unknown=_unknown_part(reading.today_unknown_seconds, words),
         yesterday=_kwh(reading.yesterday_watt_hours, 2, words),
@@ -63,10 +75,40 @@ def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) 
     )
 
 
-def graph_view(period: Period, figures: Figures | BarFigures | None, words: Words, zone: ZoneInfo) -> GraphView:
-    """One graph's title and its alternative text; `figures` is None where they cannot be had at the moment."""
-    alt = words[f"alt_{period.name}"] + _figures(figures, period, words, zone)
-    return GraphView(period.name, words[f"period_{period.name}"], alt, period.fresh_seconds)
+def graph_view(
+    period: Period, figures: Figures | BarFigures | None, words: Words, zone: ZoneInfo, end: int | None = None
+) -> GraphView:
+    """Title and alternative text of a graph that ends at `end`; `figures` are None where they cannot be had now."""
+    if end is None:
+        title, lead = words[f"period_{period.name}"], words[f"alt_{period.name}"]
+    else:
+        title, lead = _past("past", period, end, words, zone), _past(f"past_{_kind(period)}", period, end, words, zone)
+    return GraphView(period.name, title, lead + _figures(figures, period, words, zone), period.fresh_seconds)
+
+
+def _kind(period: Period) -> str:
+    return period.bars or "curve"
+
+
+def _past(key: str, period: Period, end: int, words: Words, zone: ZoneInfo) -> str:
+    """A text about what is shown: from and to the minute, or the first and the last bar."""
+    first, last = end - period.seconds, end
+    if period.bars:
+        first, *_, last, _ = edges(period, end, zone)
+    time_format = words[f"format_past_{_kind(period)}"]
+    return words[key].format(start=_local(first, zone, time_format), end=_local(last, zone, time_format))
+
+
+def neighbours(period: Period, end: int | None, zone: ZoneInfo, now: float) -> Neighbours:
+    """What adjoins the picture that ends at `end` (None: now). Bars go by whole days or months."""
+    seen = int(now) // period.fresh_seconds * period.fresh_seconds if end is None else end
+    earlier, later = seen - period.seconds, seen + period.seconds
+    oldest = int(now) - LOSSLESS_DAYS * 86400  # curves are drawn from the lossless archive
+    if period.bars:
+        first, *_, after = edges(period, seen, zone)
+        start = month_start if period.bars == "month" else day_start
+        earlier, later, oldest = first, start(after, zone, period.bar_count), END_TIMES[0]
+    return Neighbours(earlier if earlier > oldest else None, later if end is not None and later < now else None)
 
 
 def _figures(figures: Figures | BarFigures | None, period: Period, words: Words, zone: ZoneInfo) -> str:
@@ -108,18 +150,23 @@ def _kwh(watt_hours: float | None, decimals: int, words: Words) -> str:
     return number(None if watt_hours is None else watt_hours / WATT_HOURS_PER_KWH, decimals, words)
 
 
-def _unknown_part(seconds: int, words: Words) -> str:
-    return words["unknown_part"].format(span=span_text(seconds)) if seconds else ""
+def _unknown_part(seconds: int | None, words: Words) -> str:
+    if seconds is None or seconds < LEAST_UNKNOWN_SECONDS:
+        return ""
+    return words["unknown_part"].format(span=span_text(seconds))
 
 
 def _local(time: float, zone: ZoneInfo, time_format: str) -> str:
     return datetime.fromtimestamp(time, zone).strftime(time_format)
 
 
-def _last_pulse(time: float | None, words: Words, zone: ZoneInfo, now: float) -> str:
-    """When the last pulse came: the time of today, or with the date."""
-    if time is None:
-        return words["last_pulse_none"]
+def _last_pulse(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> str:
+    """When the last pulse came: the time of today, or with the date; while power is unknown, what it waits for."""
+    time = reading.last_pulse_time
+    if reading.watts is None:
+        return words["waiting"]
+    if time is None:  # no pulse yet, or no clock to tell its time by
+        return words["last_pulse"].format(time=UNKNOWN)
     today = _local(time, zone, "%F") == _local(now, zone, "%F")
     time_format = words["format_clock_seconds" if today else "format_date_clock"]
     return words["last_pulse"].format(time=_local(time, zone, time_format))

@@ -6,6 +6,7 @@ In: what a browser asks and how far a meter's rows reach. Out: image bytes with 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -63,7 +64,7 @@ class Subject(NamedTuple):
     rrd: Path
     imp_per_kwh: float
     energies: Energies
-    settle: Callable[[], None]  # brings rows that are still in memory to the file
+    settle: Callable[[], int]  # brings rows that are in memory to the file; the time of the newest row there
 
 
 class Cache:
@@ -110,12 +111,18 @@ class Gallery:
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
-                found = self._cache.get(key) or self._draw(subject, request, reach)
-                self._cache.put(key, len(found.image), found)
+                found = self._cache.get(key) or self._draw_settled(subject, request, reach, key)
         return found  # type: ignore[no-any-return]
 
+    def _draw_settled(self, subject: Subject, request: PictureRequest, reach: Reach, key: Any) -> Picture:
+        """Draw what is on disk by now; remember it unless newer rows could not be written."""
+        stored = subject.settle()
+        drawn = self._draw(subject, request, reach._replace(due=min(reach.due, stored)))
+        if stored >= reach.due:
+            self._cache.put(key, len(drawn.image), drawn)
+        return drawn
+
     def _draw(self, subject: Subject, request: PictureRequest, reach: Reach) -> Picture:
-        subject.settle()
         period = PERIODS[request.period]
         size = Size(request.width, request.height, request.zoom)
         words, names = self._words[request.language], self._names(request.language)
@@ -124,32 +131,42 @@ class Gallery:
             drawn = self._bars(subject, period, reach)
             arguments = bars.bars_arguments(subject.rrd, drawn, period, reach.due, look)
         else:
-            seen = self._curve_figures(subject, period, reach, request.language)
+            seen = self._curve_figures(subject, period, reach)
             span = _span(period, reach)
             arguments = graph.curve_arguments(subject.rrd, subject.imp_per_kwh, span, seen, look)
         image = self._reader.graph(arguments, request.language).image
+        if request.image_format == "svg":
+            image = in_pixels(image)
         return Picture(image, hashlib.sha256(image).hexdigest()[:20], period.fresh_seconds)
 
-    def figures(self, subject: Subject, period: Period, until: int) -> Figures | BarFigures:
-        """The figures of the newest picture. Raises ReaderError."""
-        reach = _reach(period, None, until)
-        with self._drawing:
-            if period.bars:
-                return bar_figures(self._bars(subject, period, reach))
-            return self._curve_figures(subject, period, reach, self._reader.language)
-
-    def _curve_figures(self, subject: Subject, period: Period, reach: Reach, language: str) -> Figures:
+    def figures(self, subject: Subject, period: Period, end: int | None, until: int) -> Figures | BarFigures:
+        """The figures of the picture that ends at `end` (None: the newest). Raises ReaderError."""
+        reach = _reach(period, end, until)
         key = (subject.meter, period.name, reach.end, reach.due_rounded)
         found = self._cache.get(key)
         if found is None:
-            subject.settle()
+            with self._drawing:
+                stored = subject.settle()
+                found = self._figures(subject, period, reach._replace(due=min(reach.due, stored)))
+                if stored >= reach.due:
+                    self._cache.put(key, FIGURES_BYTES, found)
+        return found  # type: ignore[no-any-return]
+
+    def _figures(self, subject: Subject, period: Period, reach: Reach) -> Figures | BarFigures:
+        if period.bars:
+            return bar_figures(self._bars(subject, period, reach))
+        return self._curve_figures(subject, period, reach)
+
+    def _curve_figures(self, subject: Subject, period: Period, reach: Reach) -> Figures:
+        key = (subject.meter, period.name, reach)
+        found = self._cache.get(key)
+        if found is None:
             arguments = graph.figures_arguments(subject.rrd, subject.imp_per_kwh, _span(period, reach))
-            found = graph.figures(self._reader.graph(arguments, language).prints)
+            found = graph.figures(self._reader.graph(arguments).prints)
             self._cache.put(key, FIGURES_BYTES, found)
         return found  # type: ignore[no-any-return]
 
     def _bars(self, subject: Subject, period: Period, reach: Reach) -> list[Bar]:
-        subject.settle()
         spans = list(pairwise(edges(period, reach.end, self._zone)))
         energies = subject.energies.of(spans, reach.due)
         return [
@@ -175,6 +192,12 @@ def _reach(period: Period, asked_end: int | None, until: int) -> Reach:
 
 def _span(period: Period, reach: Reach) -> Span:
     return Span(reach.end - period.seconds, reach.end, reach.due)
+
+
+def in_pixels(svg: bytes) -> bytes:
+    """An SVG whose size is in pixels, as that of a PNG is: rrdtool says points, which browsers draw a third larger."""
+    head, tag, rest = svg.partition(b">\n<g")
+    return re.sub(rb'(width|height)="([\d.]+)pt"', rb'\1="\2"', head) + tag + rest
 
 
 def bar_figures(drawn: Sequence[Bar]) -> BarFigures:

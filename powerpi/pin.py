@@ -63,7 +63,8 @@ def _lgpio_factory() -> Any:
         from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 (needs the lines above)
     except ImportError as error:
         raise PinError(
-            f"gpiozero cannot use lgpio ({error}): apt-get install python3-lgpio, or pip install lgpio"
+            f"gpiozero cannot use lgpio ({error}): on Raspberry Pi OS, apt-get install python3-lgpio;"
+            " Debian has no such package"
         ) from error
     finally:
         os.chdir(before)

@@ -13,15 +13,16 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from powerpi.errors import ReaderError
+from powerpi.errors import GoneReaderError, ReaderError, SlowReaderError
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
+PATIENCE_TIMEOUTS = 2  # after so many in a row, requests are refused at once ...
+REST_SECONDS = 30.0  # ... for this long, so that nobody queues behind a child that hangs
 RECYCLE_REQUESTS = 500  # a picture leaks some 0.15 KB, a year of rows grows the heap by 25 MB
 CHUNK_BYTES = 65536
 IMAGE_MARK = b"image = BLOB_SIZE:"
@@ -63,30 +64,52 @@ class Reader:
         self._timeout_seconds = timeout_seconds
         self._turn = Lock()  # one request at a time; asked for before the gate, so that the writer waits for one only
         self._child: subprocess.Popen[bytes] | None = None
-        self.language = "en"  # of the present child; what has no language of its own goes on with it
+        self._language = "en"
         self._requests = 0
+        self._timeouts = 0  # in a row
+        self._resting_until = 0.0
         self.fault: str | None = None  # why the last request failed, if it did
 
-    def graph(self, arguments: Sequence[str], language: str) -> Drawing:
-        """Run `rrdtool graphv -` with `arguments`. Raises ReaderError; the next request is served all the same."""
+    def graph(self, arguments: Sequence[str], language: str | None = None) -> Drawing:
+        """Run `rrdtool graphv -` with `arguments`; without a `language` the present child's will do.
+
+        Raises ReaderError; the next request is served all the same.
+        """
         line = quoted(["graphv", "-", *arguments])
         with self._turn:
+            if time.monotonic() < self._resting_until:
+                raise ReaderError("rrdtool did not answer in time, again and again; it is asked anew soon")
             try:
-                child = self._ready(language)
-                with self._gate:
-                    drawing = _Answer(child, time.monotonic() + self._timeout_seconds).to(line)
+                drawing = self._ask_twice(line, language or self._language)
             except ReaderError as error:
                 self._failed(error)
                 raise
-            except OSError as error:
-                self._failed(error)
-                raise ReaderError(f"rrdtool cannot be run: {error}") from error
-            self.fault = None
+            self.fault, self._timeouts = None, 0
             return drawing
+
+    def _ask_twice(self, line: str, language: str) -> Drawing:
+        """Ask the child; where it has ended, of whatever, a new one."""
+        try:
+            return self._ask(line, language)
+        except GoneReaderError:
+            self._end()
+            return self._ask(line, language)
+
+    def _ask(self, line: str, language: str) -> Drawing:
+        try:
+            child = self._ready(language)
+            with self._gate:
+                return _Answer(child, time.monotonic() + self._timeout_seconds).to(line)
+        except BrokenPipeError as error:
+            raise GoneReaderError("rrdtool ended before it was asked") from error
+        except OSError as error:
+            if isinstance(error, ReaderError):
+                raise
+            raise ReaderError(f"rrdtool cannot be run: {error}") from error
 
     def _ready(self, language: str) -> subprocess.Popen[bytes]:
         """A child that lives, is not worn out and speaks `language`."""
-        worn = self._requests >= RECYCLE_REQUESTS or language != self.language
+        worn = self._requests >= RECYCLE_REQUESTS or language != self._language
         if self._child and (worn or self._child.poll() is not None):
             self._end()
         if not self._child:
@@ -100,7 +123,7 @@ class Reader:
                 bufsize=0,
             )
             self._requests = 0
-            self.language = language
+            self._language = language
         self._requests += 1
         return self._child
 
@@ -108,6 +131,9 @@ class Reader:
         if self.fault is None:
             log.error("a picture could not be made, counting goes on: %s", error)
         self.fault = str(error)
+        self._timeouts = self._timeouts + 1 if isinstance(error, SlowReaderError) else 0
+        if self._timeouts >= PATIENCE_TIMEOUTS:
+            self._resting_until = time.monotonic() + REST_SECONDS
         self._end()
 
     def _end(self) -> None:
@@ -124,8 +150,15 @@ class Reader:
         """The process id of the child, if there is one."""
         return self._child.pid if self._child else None
 
+    def abort(self) -> None:
+        """Kill the child in the middle of its work, without waiting for anything; whoever asked gets a ReaderError."""
+        child = self._child
+        if child:
+            child.kill()
+
     def close(self) -> None:
         """End the child."""
+        self.abort()
         with self._turn:
             self._end()
 
@@ -184,7 +217,7 @@ class _Answer:
         self._wait_for(writing=False)
         chunk = os.read(self._output, CHUNK_BYTES)
         if not chunk:
-            raise ReaderError("rrdtool ended in the middle of an answer")
+            raise GoneReaderError("rrdtool ended in the middle of an answer")
         self._buffer += chunk
 
     def _wait_for(self, writing: bool) -> None:
@@ -193,33 +226,4 @@ class _Answer:
             [] if writing else [self._output], [self._input] if writing else [], [], left
         )
         if not readable and not writable:
-            raise ReaderError("rrdtool did not answer in time and was replaced")
-
-
-def total_arguments(rrd: Path, spans: Sequence[tuple[int, int]], step_seconds: int) -> list[str]:
-    """Arguments that print, for each span [start, end) in Unix seconds, its pulses and its known seconds.
-
-    rrdgraph's TOTAL is the sum over the known steps of value x step, computed in C from every single row; the
-    picture that is not drawn has a pixel for every step, so that no row is merged with its neighbour.
-    """
-    start, end = spans[0][0], spans[-1][1]
-    arguments = ["--start", str(start), "--end", str(end), "--width", str(max(10, (end - start) // step_seconds))]
-    arguments += ["--step", str(step_seconds)]
-    for number, (start, end) in enumerate(spans):
-        arguments += [
-            # the last row of a DEF is the one that BEGINS at its end
-            f"DEF:d{number}={rrd}:pulses:AVERAGE:start={start}:end={end - step_seconds}:step={step_seconds}",
-            f"CDEF:k{number}=d{number},UN,0,1,IF",
-            f"VDEF:p{number}=d{number},TOTAL",
-            f"VDEF:s{number}=k{number},TOTAL",
-            f"PRINT:p{number}:%.6lf",
-            f"PRINT:s{number}:%.0lf",
-        ]
-    return arguments
-
-
-def totals(prints: Sequence[str]) -> list[tuple[float | None, int]]:
-    """Pulses (None: nothing known) and known seconds of each span, from what `total_arguments` printed."""
-    pairs = zip(prints[::2], prints[1::2], strict=True)
-    known = ((pulses, 0 if "nan" in seconds else int(seconds)) for pulses, seconds in pairs)
-    return [(float(pulses) if seconds else None, seconds) for pulses, seconds in known]
+            raise SlowReaderError("rrdtool did not answer in time and was replaced")

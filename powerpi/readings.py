@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,13 +19,13 @@ from powerpi.meter import Live
 from powerpi.periods import day_start, known_until
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.store import LOSSLESS_DAYS, MEAN_SECONDS
+from powerpi.totals import Span, Total
 
-LEAST_WAIT_SECONDS = 10.0  # after a single pulse, an upper bound says something only from here on
+LEAST_WAIT_SECONDS = 3.0  # before two pulses have come, an upper bound says something only from here on
+LONGEST_PULSE_SECONDS = 0.12  # EN 62053-31
+WAIT_SHARE = 1.2
 BATCH_SECONDS = 31 * 86400  # read at once: more would make the reading process grow
 CACHED_SPANS = 4096
-
-Span = tuple[int, int]
-Total = tuple[float | None, int]
 
 
 class Energy(NamedTuple):
@@ -38,10 +39,10 @@ class Day(NamedTuple):
     """The energy of a local day so far, and how much of it is unknown."""
 
     watt_hours: float | None
-    unknown_seconds: int
+    unknown_seconds: int | None  # None: nothing can be said
 
 
-NOTHING = Day(None, 0)
+NOTHING = Day(None, None)
 
 
 class MeterReading(NamedTuple):
@@ -54,9 +55,9 @@ class MeterReading(NamedTuple):
     watts_at_most: bool  # waiting for the next pulse: `watts` is an upper bound
     last_pulse_time: float | None
     today_watt_hours: float | None
-    today_unknown_seconds: int
+    today_unknown_seconds: int | None
     yesterday_watt_hours: float | None
-    yesterday_unknown_seconds: int
+    yesterday_unknown_seconds: int | None
     meter_reading_watt_hours: float
     edges_rejected: int
     edges_lost: int
@@ -78,18 +79,20 @@ class Health(NamedTuple):
     warnings: tuple[Notice, ...]
 
 
-def power(live: Live, now: float, imp_per_kwh: float) -> tuple[float | None, bool]:
-    """Power in W at `now` (CLOCK_MONOTONIC), and whether that is an upper bound.
+def power(live: Live, imp_per_kwh: float) -> tuple[float | None, bool]:
+    """Power in W, and whether that is an upper bound.
 
-    While no pulse comes, power is at most 3 600 000 / (imp_per_kwh x seconds since the last one).
+    While no pulse comes, power is at most 3 600 000 / (imp_per_kwh x seconds since the last one, or since the start).
+    A pulse is known when it has ended, at most LONGEST_PULSE_SECONDS later. Loads are never quite constant: a wait
+    a little longer than the last one does not yet mean less power.
     """
-    if live.last_pulse is None:
-        return None, False
-    waited = now - live.last_pulse
+    since = live.begun if live.last_pulse is None else live.last_pulse
+    waited = live.taken - since - LONGEST_PULSE_SECONDS
     if live.interval_seconds is None:
         return (units.watts(1, waited, imp_per_kwh), True) if waited >= LEAST_WAIT_SECONDS else (None, False)
-    seconds = max(waited, live.interval_seconds)
-    return units.watts(1, seconds, imp_per_kwh), waited > live.interval_seconds
+    if waited > WAIT_SHARE * live.interval_seconds:
+        return units.watts(1, waited, imp_per_kwh), True
+    return units.watts(1, live.interval_seconds, imp_per_kwh), False
 
 
 def rows_total(rows: Sequence[Row], start: int) -> Total:
@@ -106,17 +109,19 @@ class Energies:
         self._imp_per_kwh = imp_per_kwh
         self._read = read
         self._totals: dict[Span, Total] = {}
+        self._lock = Lock()
 
     def of(self, spans: Sequence[Span], last_time: int) -> list[Energy]:
-        """Energy of each span (Unix seconds on 15-minute boundaries), as far as it lies before `last_time`."""
-        clipped = [(start, min(end, last_time)) for start, end in spans]
-        self._learn([span for span in clipped if span[0] < span[1]], last_time)
-        return [self._energy(span) for span in clipped]
+        """Energy of each span between quarter hours (Unix seconds), as far as it lies before the row at `last_time`."""
+        oldest = last_time - LOSSLESS_DAYS * 86400
+        clipped = [_clipped(span, last_time, oldest) for span in spans]
+        with self._lock:
+            self._learn([span for span in clipped if span[0] < span[1]], oldest)
+            return [self._energy(span) for span in clipped]
 
-    def _learn(self, spans: Sequence[Span], last_time: int) -> None:
+    def _learn(self, spans: Sequence[Span], oldest: int) -> None:
         if len(self._totals) > CACHED_SPANS:
             self._totals.clear()
-        oldest = last_time - LOSSLESS_DAYS * 86400
         for step, old in ((STEP_SECONDS, False), (MEAN_SECONDS, True)):
             missing = [span for span in spans if span not in self._totals and (span[0] < oldest) == old]
             for batch in _batches(missing):
@@ -125,6 +130,12 @@ class Energies:
     def _energy(self, span: Span) -> Energy:
         pulses, known_seconds = self._totals.get(span, (None, 0))
         return Energy(None if pulses is None else units.watt_hours(pulses, self._imp_per_kwh), known_seconds)
+
+
+def _clipped(span: Span, last_time: int, oldest: int) -> Span:
+    """The part of a span that can be read: up to the last row, in whole quarter hours where only those are left."""
+    start, end = span[0], min(span[1], last_time)
+    return (start, end // MEAN_SECONDS * MEAN_SECONDS) if start < oldest else (start, end)
 
 
 def _batches(spans: Sequence[Span]) -> list[list[Span]]:
@@ -148,7 +159,7 @@ class MeterReadings:
     def read(self, live: Live, now: float, offset: float | None) -> MeterReading:
         """The figures at `now` (CLOCK_MONOTONIC); `offset` leads to Unix seconds, None while no clock is trusted."""
         imp_per_kwh = self.settings.imp_per_kwh
-        watts, at_most = power(live, now, imp_per_kwh)
+        watts, at_most = power(live, imp_per_kwh)
         yesterday, today = self._days(live, None if offset is None else now + offset)
         return MeterReading(
             meter=self.settings.name,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,31 +50,55 @@ def newest(content: bytes) -> Register | None:
     return max((slot for slot in slots if slot), default=None)
 
 
+def is_blank(path: Path) -> bool:
+    """Whether a register file holds nothing at all, because nothing was ever written. Raises OSError."""
+    return not path.exists() or not path.read_bytes().strip(b"\0")
+
+
 def read(path: Path) -> Register | None:
     """The newest register in the file at `path`; None when it is missing or holds none. Raises OSError."""
     return newest(path.read_bytes()) if path.exists() else None
 
 
+def prepare(path: Path) -> None:
+    """Make room for both slots where there is none yet, so that a full disk is no obstacle later. Raises OSError."""
+    with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        if os.fstat(descriptor).st_size >= SLOT_BYTES * SLOTS:
+            return
+        os.posix_fallocate(descriptor, 0, SLOT_BYTES * SLOTS)
+        os.fsync(descriptor)
+    sync_folder(path.parent)
+
+
 def write(path: Path, register: Register) -> None:
     """Write one slot and wait until it is on disk. Raises OSError."""
-    fresh = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        if os.fstat(descriptor).st_size < SLOT_BYTES * SLOTS:
-            os.posix_fallocate(descriptor, 0, SLOT_BYTES * SLOTS)
-            os.fsync(descriptor)
+    prepare(path)
+    with _opened(path, os.O_WRONLY) as descriptor:
         os.pwrite(descriptor, encode(register), SLOT_BYTES * (register.sequence % SLOTS))
         os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-    if fresh:
-        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
     """Make new names in a folder survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
         os.fsync(descriptor)
+
+
+def sync_file(path: Path, forget: bool = False) -> None:
+    """Wait until a file's data is on disk; `forget` also drops it from the page cache. Raises OSError.
+
+    Newer kernels keep a just created file in large folios, and then each small update writes 2 MB back.
+    """
+    with _opened(path, os.O_RDONLY) as descriptor:
+        os.fdatasync(descriptor)
+        if forget:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -55,7 +55,7 @@ class Recording:
 
 
 def _fault(path: Path, line: int, found: str, wanted: str) -> ConfigError:
-    return ConfigError([f"{path}, line {line}: {found} found, wanted {wanted}"])
+    return ConfigError([f"{path}, line {line}: {found} found, wanted {wanted}"], str(path))
 
 
 def _text(path: Path) -> str:
@@ -64,7 +64,8 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror}), wanted a CSV file {HEADING}"]) from error
+        said = f"{path}: cannot be read ({error.strerror}), wanted a CSV file {HEADING}"
+        raise ConfigError([said], str(path)) from error
     if len(data) > MAX_BYTES:
         line = 1 + data.count(b"\n")
         raise _fault(path, line, f"more than {MAX_BYTES} bytes", "a smaller file (a year of minutes has 13 MB)")
@@ -81,11 +82,16 @@ def _minutes(path: Path) -> Iterator[tuple[datetime.datetime, float]]:
     if lines[0] != HEADING:
         raise _fault(path, 1, repr(lines[0][:SHOWN_CHARACTERS]), f"the heading {HEADING}")
     before: tuple[datetime.datetime, float] | None = None
+    repeated = False
     for number, line in enumerate(lines[1:] or [""], 2):
         minute = _minute(line)
         if minute is None:
             wanted = f"a whole local minute and 0 to {MAX_WATTS} watts, such as 2006-12-16T17:24:00,4216"
             raise _fault(path, number, repr(line[:SHOWN_CHARACTERS]), wanted)
+        if before:
+            repeated = minute[0] == before[0] - 59 * MINUTE or (repeated and minute[0] <= before[0])
+        if repeated:  # the hour that the end of summer time brings twice
+            continue
         yield from _bridge(path, number, before, minute[0]) if before else ()
         yield minute
         before = minute

@@ -6,12 +6,13 @@ second derived from the lifetime counter; unknown where no row was written. The 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,6 +30,10 @@ KNOWN_SHARE = 0.5  # a quarter hour at least half known counts as known
 BATCH_ROWS = 1000  # one call with 200 000 values crashes librrd 1.7.2
 LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 0.05
+MACHINE_ERRORS = (
+    *(errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE),
+    *(errno.ENFILE, errno.EISDIR, errno.ENODEV, errno.ENOTDIR, errno.ENOENT, errno.ESTALE),
+)
 GATE_SECONDS = 1.0  # how long a write waits for a drawing to end before it keeps its rows for the next turn
 
 
@@ -54,12 +59,42 @@ def locked_folder(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"state folder {folder} cannot be used: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, folder)
         yield
-    except BlockingIOError as error:
-        raise StoreError(f"state folder {folder} is in use by another powerpi; stop that one first") from error
     finally:
         os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether another process holds the state folder now; nothing is made."""
+    try:
+        with (folder / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(f"state folder {folder} is in use by another powerpi; stop that one first") from error
+    except OSError as error:
+        raise StoreError(f"state folder {folder} cannot be locked: {error.strerror}") from error
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors into StoreError; `path` is named where the error names none."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror}") from error
 
 
 class Store:
@@ -79,72 +114,114 @@ class Store:
 
     def create(self, start: int) -> None:
         """Make an empty RRD whose rows may begin after `start`. Never overwrites. Raises StoreError."""
-        if self.rrd.exists():
-            raise StoreError(f"{self.rrd} exists already and was left as it is")
-        arguments = ("--no-overwrite", "--start", str(start), "--step", str(STEP_SECONDS))
-        self._call(rrdtool.create, *arguments, *schema(self._archive_years))
-        with self._storing():
-            _settle(self.rrd)
+        with storing(self.rrd):
+            if self.rrd.exists():
+                raise StoreError(f"{self.rrd} exists already and was left as it is")
+            arguments = ("--no-overwrite", "--start", str(start), "--step", str(STEP_SECONDS))
+            self._call(rrdtool.create, *arguments, *schema(self._archive_years))
+            register.sync_file(self.rrd, forget=True)
             register.sync_folder(self.rrd.parent)
 
     def open(self, start: int) -> tuple[int, list[str]]:
         """Restore the lifetime counter in pulses; make what is missing, set aside what is damaged.
 
         `start` is where a new RRD begins. Returns the counter and a sentence for each thing that was not as expected.
+        Raises StoreError.
         """
-        notes: list[str] = []
-        with self._storing():
+        notes = []
+        with storing(self._register_path):
             known = register.read(self._register_path)
-            if known is None and self._register_path.exists():
-                notes.append(f"the register was damaged and is kept as {_set_aside(self._register_path)}")
+            if known is None and not register.is_blank(self._register_path):
+                notes.append(f"the register was damaged and is kept as {_set_aside(self._register_path, 'damaged')}")
+            register.prepare(self._register_path)
         self._register = known or self._register
-        if self.rrd.exists():
-            try:
-                self.last_row = self._last_row()
-            except DamagedError as error:
-                notes.append(f"{error}; it is kept as {_set_aside(self.rrd)}, a new one goes on")
-        if not self.rrd.exists():
-            self.create(start)
+        notes += self._restore_rows(start)
         stored = math.ceil(self.last_row.pulses) if self.last_row else 0
         return max(self._register.pulses, stored), notes
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def _restore_rows(self, start: int) -> list[str]:
+        """Find the newest row; a file that is missing is made, a damaged one set aside before."""
+        notes = []
+        with storing(self.rrd):
+            if self.rrd.exists():
+                try:
+                    self.last_row = self._last_row()
+                    return []
+                except DamagedError as error:
+                    notes.append(f"{error}; it is kept as {_set_aside(self.rrd, 'damaged')}, a new one goes on")
+            self.last_row = None
+            self.create(start)
+        return notes
+
+    def start_anew(self, start: int, why: str) -> Path:
+        """Set the RRD aside and begin an empty one; returns where the old one is kept. Raises StoreError."""
+        with storing(self.rrd):
+            kept = _set_aside(self.rrd, why)
+        self.last_row = None
+        self.create(start)
+        return kept
+
+    def write(self, rows: Sequence[Row]) -> list[str]:
         """Write rows (rising times on the grid) and wait until they are on disk; rows already there are passed over.
 
-        Raises StoreError; then some rows may be there already, and the same call may be made again.
+        A file that vanished or was damaged meanwhile is made anew. Returns a sentence for each such thing. Raises
+        StoreError; then some rows may be there already, and the same call may be made again.
         """
-        if not self.rrd.exists() and rows:
-            self.create(rows[0].time - STEP_SECONDS)
+        try:
+            self._write(rows)
+        except BusyError:
+            raise
+        except StoreError as refusal:
+            with storing(self.rrd):
+                self.rrd.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+                whole = self.rrd.exists()
+            notes = self._restore_rows(rows[0].time - STEP_SECONDS)
+            if whole and not notes:  # the file is not to blame
+                raise refusal
+            self._write(rows)
+            return notes or [f"{self.rrd} had vanished; a new one goes on"]
+        return []
+
+    def _write(self, rows: Sequence[Row]) -> None:
         last = self._call(rrdtool.last)
         values = [f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > last]
         for start in range(0, len(values), BATCH_ROWS):
             self._call(rrdtool.update, *values[start : start + BATCH_ROWS])
-        if values:
-            with self._storing():
-                _sync(self.rrd)
-            self.last_row = rows[-1]
+        with storing(self.rrd):
+            register.sync_file(self.rrd)
+        self.last_row = rows[-1]
+
+    def has_register(self) -> bool:
+        """Whether the register file is there. Raises StoreError."""
+        with storing(self._register_path):
+            return self._register_path.exists()
 
     def save_register(self, pulses: int, time: int) -> None:
         """Put the lifetime counter on disk, safe against a power cut at any moment. Raises StoreError."""
         following = Register(self._register.sequence + 1, pulses, time)
-        with self._storing():
+        with storing(self._register_path):
             register.write(self._register_path, following)
         self._register = following
 
     def _last_row(self) -> Row | None:
-        """The newest row in the RRD. Raises DamagedError when the file is not one of ours."""
+        """The newest row in the RRD, None when there is none. Raises DamagedError when the file is not one of ours."""
         try:
             info = self._call(rrdtool.info)
         except BusyError:
             raise
         except StoreError as error:
+            if any(os.strerror(number) in str(error) for number in MACHINE_ERRORS):
+                raise  # the disk is to blame, not what is on it
             raise DamagedError(str(error)) from error
         if info["step"] != STEP_SECONDS or info.get("ds[pulses].type") != "DDERIVE":
             raise DamagedError(f"{self.rrd} is not an RRD of PowerPi")
         try:
-            return Row(int(info["last_update"]), float(info["ds[pulses].last_ds"]))
+            pulses = float(info["ds[pulses].last_ds"])
         except ValueError:  # "U": no row was ever written
             return None
+        if not math.isfinite(pulses):
+            raise DamagedError(f"{self.rrd} ends with {pulses} pulses")
+        return Row(int(info["last_update"]), pulses)
 
     def _call(self, function: Callable[..., Any], *arguments: str) -> Any:
         """Call rrdtool on the file, again while another process holds it. Raises StoreError, BusyError."""
@@ -156,50 +233,17 @@ class Store:
                     return function(str(self.rrd), *arguments)
                 except rrdtool.OperationalError as error:
                     if "could not lock" not in str(error):
-                        raise StoreError(str(error)) from error
+                        raise StoreError(str(error) or f"{self.rrd}: rrdtool failed, is the disk full?") from error
                 time.sleep(LOCK_PAUSE_SECONDS)
         finally:
             self._gate.release()
         raise BusyError(f"{self.rrd} is locked by another process")
 
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        """Turn the operating system's errors into StoreError."""
-        try:
-            yield
-        except OSError as error:
-            raise StoreError(f"{error.filename or self.rrd}: {error.strerror}") from error
 
-
-def _set_aside(path: Path) -> Path:
-    """Rename a damaged file, never onto another one, and return its new name."""
+def _set_aside(path: Path, why: str) -> Path:
+    """Rename a file that cannot serve, never onto another one, and return its new name. Raises OSError."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    names = (
-        path.with_name(f"{path.name}.damaged-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100)))
-    )
+    names = (path.with_name(f"{path.name}.{why}-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100))))
     free = next(name for name in names if not name.exists())
     path.rename(free)
     return free
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's data is on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _settle(path: Path) -> None:
-    """Put a new file on disk and drop it from the page cache.
-
-    Newer kernels keep a just created file in large folios, and then each small update writes 2 MB back.
-    """
-    _sync(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)

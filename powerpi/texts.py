@@ -13,8 +13,8 @@ LANGUAGES = ("en", "de")
 GRAPH_TEXTS: dict[str, dict[str, str]] = {
     "graph_power": {"en": "Power (W)", "de": "Leistung (W)"},
     "graph_mean": {"en": "Mean", "de": "Mittel"},
-    "graph_percentile": {"en": "95th percentile", "de": "95. Perzentil"},
-    "graph_percentile_short": {"en": "95 %", "de": "95 %"},
+    "graph_percentile": {"en": "95 % of the time below", "de": "95 % der Zeit unter"},
+    "graph_percentile_short": {"en": "95 % below", "de": "95 % unter"},
     "graph_peak": {"en": "Peak", "de": "Spitze"},
     "graph_gap": {"en": "no data", "de": "keine Daten"},
     "graph_per_day": {"en": "per day", "de": "je Tag"},
@@ -44,7 +44,7 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "power_now": {"en": "Power now", "de": "Leistung jetzt"},
     "at_most": {"en": "at most", "de": "höchstens"},
     "last_pulse": {"en": "Last pulse {time}", "de": "Letzter Impuls {time}"},
-    "last_pulse_none": {"en": "No pulse yet", "de": "Noch kein Impuls"},
+    "waiting": {"en": "Waiting for the first pulses", "de": "Wartet auf die ersten Impulse"},
     "today": {"en": "Today", "de": "Heute"},
     "yesterday": {"en": "Yesterday", "de": "Gestern"},
     "meter_reading": {"en": "Meter reading", "de": "Zählerstand"},
@@ -69,19 +69,46 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "period_hour": {"en": "Last hour", "de": "Letzte Stunde"},
     "period_12h": {"en": "Last 12 hours", "de": "Letzte 12 Stunden"},
     "period_day": {"en": "Last 24 hours", "de": "Letzte 24 Stunden"},
-    "period_week": {"en": "Week", "de": "Woche"},
-    "period_month": {"en": "Month", "de": "Monat"},
-    "period_quarter": {"en": "Quarter", "de": "Quartal"},
-    "period_year": {"en": "Year", "de": "Jahr"},
+    "period_week": {"en": "Last 7 days", "de": "Letzte 7 Tage"},
+    "period_month": {"en": "Last 31 days", "de": "Letzte 31 Tage"},
+    "period_quarter": {"en": "Last 13 weeks", "de": "Letzte 13 Wochen"},
+    "period_year": {"en": "Last 12 months", "de": "Letzte 12 Monate"},
+    "periods": {"en": "Other periods", "de": "Andere Zeiträume"},
+    "span_hour": {"en": "1 hour", "de": "1 Stunde"},
+    "span_12h": {"en": "12 hours", "de": "12 Stunden"},
+    "span_day": {"en": "24 hours", "de": "24 Stunden"},
+    "span_week": {"en": "7 days", "de": "7 Tage"},
+    "span_month": {"en": "31 days", "de": "31 Tage"},
+    "span_quarter": {"en": "13 weeks", "de": "13 Wochen"},
+    "span_year": {"en": "12 months", "de": "12 Monate"},
+    "times": {"en": "Earlier and later", "de": "Früher und später"},
+    "earlier": {"en": "Earlier", "de": "Früher"},
+    "later": {"en": "Later", "de": "Später"},
+    "now": {"en": "Now", "de": "Jetzt"},
+    "back": {"en": "All figures and graphs", "de": "Alle Werte und Graphen"},
+    "picture_as": {"en": "This picture as", "de": "Dieses Bild als"},
+    "past": {"en": "{start} to {end}", "de": "{start} bis {end}"},
+    "past_curve": {"en": "Power from {start} to {end}", "de": "Leistung von {start} bis {end}"},
+    "past_day": {"en": "Energy per day from {start} to {end}", "de": "Energie je Tag von {start} bis {end}"},
+    "past_month": {"en": "Energy per month from {start} to {end}", "de": "Energie je Monat von {start} bis {end}"},
+    "format_past_curve": {"en": "%Y-%m-%d %H:%M", "de": "%d.%m.%Y %H:%M"},
+    "format_past_day": {"en": "%Y-%m-%d", "de": "%d.%m.%Y"},
+    "format_past_month": {"en": "%Y-%m", "de": "%m/%Y"},
     "alt_hour": {"en": "Power of the last hour", "de": "Leistung der letzten Stunde"},
     "alt_12h": {"en": "Power of the last 12 hours", "de": "Leistung der letzten 12 Stunden"},
     "alt_day": {"en": "Power of the last 24 hours", "de": "Leistung der letzten 24 Stunden"},
     "alt_week": {"en": "Power of the last 7 days", "de": "Leistung der letzten 7 Tage"},
     "alt_month": {"en": "Energy per day of the last 31 days", "de": "Energie je Tag der letzten 31 Tage"},
-    "alt_quarter": {"en": "Energy per day of the last 91 days", "de": "Energie je Tag der letzten 91 Tage"},
+    "alt_quarter": {"en": "Energy per day of the last 13 weeks", "de": "Energie je Tag der letzten 13 Wochen"},
     "alt_year": {"en": "Energy per month of the last 12 months", "de": "Energie je Monat der letzten 12 Monate"},
-    "alt_curve": {"en": ": mean {mean} W, peak {peak} W", "de": ": Mittel {mean} W, Spitze {peak} W"},
-    "alt_bars": {"en": ": mean {mean} kWh, highest {peak} kWh", "de": ": Mittel {mean} kWh, höchstens {peak} kWh"},
+    "alt_curve": {
+        "en": ": mean {mean}\u00a0W, peak {peak}\u00a0W",
+        "de": ": Mittel {mean}\u00a0W, Spitze {peak}\u00a0W",
+    },
+    "alt_bars": {
+        "en": ": mean {mean}\u00a0kWh, highest {peak}\u00a0kWh",
+        "de": ": Mittel {mean}\u00a0kWh, höchstens {peak}\u00a0kWh",
+    },
     "alt_peak_clock": {"en": " at %H:%M", "de": " um %H:%M"},
     "alt_peak_moment": {"en": " on %Y-%m-%d at %H:%M", "de": " am %d.%m.%Y um %H:%M"},
     "alt_peak_day": {"en": " on %Y-%m-%d", "de": " am %d.%m.%Y"},
@@ -124,7 +151,71 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = GRAPH_TEXTS | PAGE_TEXTS
+ERROR_TEXTS: dict[str, dict[str, str]] = {
+    "error_no_meter": {
+        "en": "There is no meter {name}; known: {known}.",
+        "de": "Es gibt keinen Zähler {name}; bekannt: {known}.",
+    },
+    "error_no_period": {
+        "en": "There is no period {name}; known: {known}.",
+        "de": "Es gibt keinen Zeitraum {name}; bekannt: {known}.",
+    },
+    "error_no_page": {"en": "There is no page {name}.", "de": "Es gibt keine Seite {name}."},
+    "error_no_file": {"en": "There is no file {name}.", "de": "Es gibt keine Datei {name}."},
+    "error_no_parameter": {
+        "en": "There is no parameter {name} here; known: {known}.",
+        "de": "Es gibt hier keinen Parameter {name}; bekannt: {known}.",
+    },
+    "error_parameter_twice": {"en": "A parameter is given twice.", "de": "Ein Parameter ist doppelt angegeben."},
+    "error_number_out_of_bounds": {
+        "en": "{name} must be a whole number from {low} to {high}, not {value}.",
+        "de": "{name} muss eine ganze Zahl von {low} bis {high} sein, nicht {value}.",
+    },
+    "error_no_choice": {
+        "en": "{name} must be one of {choices}, not {value}.",
+        "de": "{name} muss eines von {choices} sein, nicht {value}.",
+    },
+    "error_too_many_dots": {
+        "en": "width x height x zoom² must be at most {most}, not {dots}.",
+        "de": "width x height x zoom² darf höchstens {most} sein, nicht {dots}.",
+    },
+    "error_unreadable_query": {
+        "en": "The query is not a list of at most {most} parameters in UTF-8.",
+        "de": "Hinter dem Fragezeichen steht keine Liste von höchstens {most} Parametern in UTF-8.",
+    },
+    "error_unreadable_path": {
+        "en": "The path is not printable text in UTF-8.",
+        "de": "Der Pfad ist kein druckbarer Text in UTF-8.",
+    },
+    "error_long_address": {
+        "en": "The address is longer than {most} characters.",
+        "de": "Die Adresse ist länger als {most} Zeichen.",
+    },
+    "error_foreign_host": {
+        "en": "PowerPi does not answer to the host name {host}; its own further names belong to host_names in its"
+        " configuration.",
+        "de": "PowerPi hört nicht auf den Namen {host}; eigene weitere Namen gehören zu host_names in seiner"
+        " Konfiguration.",
+    },
+    "error_read_only": {
+        "en": "These pages can only be read: GET and HEAD are the methods.",
+        "de": "Diese Seiten lassen sich nur lesen: mit den Methoden GET und HEAD.",
+    },
+    "error_reader": {
+        "en": "The graph cannot be drawn at the moment: {reason}.",
+        "de": "Der Graph lässt sich gerade nicht zeichnen: {reason}.",
+    },
+    "error_store": {
+        "en": "The stored values cannot be had at the moment: {reason}.",
+        "de": "An die gespeicherten Werte ist gerade nicht heranzukommen: {reason}.",
+    },
+    "error_failed": {
+        "en": "PowerPi failed; its log says why.",
+        "de": "PowerPi ist gescheitert; sein Protokoll sagt, woran.",
+    },
+}
+
+TEXTS = GRAPH_TEXTS | PAGE_TEXTS | ERROR_TEXTS
 
 
 def texts(language: str) -> Mapping[str, str]:

@@ -7,7 +7,6 @@ reads. Bad requests get 4xx and one plain sentence: routes raise PowerPi's error
 from __future__ import annotations
 
 import json
-import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,26 +17,26 @@ from zoneinfo import ZoneInfo
 import bottle
 
 from powerpi import __version__
-from powerpi.ask import choice, language, parameters, picture_request
+from powerpi.ask import choice, end_time, known_period, language, parameters
 from powerpi.assets import Asset, load_assets, www_folder
-from powerpi.errors import ReaderError, UnknownNameError
+from powerpi.errors import ReaderError, UnknownNameError, shown
 from powerpi.graph import Figures
-from powerpi.guard import guarded, own_names, shown
-from powerpi.page import GraphView, graph_view, meter_view, notice_texts
+from powerpi.guard import guarded, own_names
+from powerpi.images import unchanged, with_pictures
+from powerpi.page import GraphView, graph_view, meter_view, neighbours, notice_texts
 from powerpi.periods import PERIODS, Period
 from powerpi.pictures import BarFigures, Picture, PictureRequest
 from powerpi.readings import Health, MeterReading
 from powerpi.texts import LANGUAGES, texts
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
-# Names of meters and periods; the folder static has its own pictures.
-PICTURE_PATH = re.compile(r"/(?!static/)([a-z0-9_-]+)/([a-z0-9]+)\.(png|svg)")
-IMAGE_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 NOT_STORED = "no-store"
 FOR_EVER = "public, max-age=31536000, immutable"  # the address of an asset changes with its content
 CHECKED = "no-cache"
+KEPT = ("lang", "refresh")  # parameters that go along from page to page
+JSON_DECIMALS = {"watts": 1, "watt_hours": 1, "time": 3}  # by the last word of a name; finer is noise
 
 
 class House(Protocol):
@@ -52,8 +51,8 @@ class House(Protocol):
     def picture(self, meter: str, request: PictureRequest) -> Picture:
         """A graph, new enough; raises UnknownNameError or ReaderError."""
 
-    def figures(self, meter: str, period: str) -> Figures | BarFigures:
-        """What the graph of a period shows, None where unknown; raises UnknownNameError or ReaderError."""
+    def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
+        """What the graph that ends at `end` shows, None where unknown; raises UnknownNameError or ReaderError."""
 
     def health(self) -> Health:
         """What is wrong, if anything."""
@@ -77,53 +76,11 @@ def application(
         ("/favicon.ico", pages.favicon),
         ("/robots.txt", pages.robots),
         ("/static/<name>", pages.static),
+        ("/<meter:re:[a-z0-9_-]+>/<period:re:[a-z0-9]+>", pages.graph),
         ("/<path:path>", pages.nothing),
     ):
         app.route(rule, "GET", callback)
-    return guarded(with_pictures(app, house), own_names(socket.gethostname()) | set(host_names))
-
-
-def with_pictures(app: WSGIApplication, house: House) -> WSGIApplication:
-    """Serve `/<meter>/<period>.png` and `.svg`, and leave the rest to `app`.
-
-    Most requests are for pictures that the house has ready: bottle's routing would cost several times the rest.
-    """
-
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = PICTURE_PATH.fullmatch(environ.get("PATH_INFO", ""))
-        if not asked:
-            return app(environ, start_response)
-        meter, period, image_format = asked.groups()
-        query, accepted = environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT_LANGUAGE", "")
-        picture = house.picture(meter, picture_request(period, image_format, query, accepted))
-        return _send_picture(picture, IMAGE_TYPES[image_format], environ, start_response)
-
-    return answer
-
-
-def _send_picture(
-    picture: Picture, content_type: str, environ: WSGIEnvironment, start_response: StartResponse
-) -> Iterable[bytes]:
-    """Answer with the picture; a browser that has it already gets 304."""
-    headers = [
-        ("Cache-Control", f"private, max-age={picture.fresh_seconds}, must-revalidate"),
-        ("ETag", f'"{picture.etag}"'),
-        ("Vary", "Accept-Language"),
-    ]
-    if _unchanged(environ, picture.etag):
-        start_response("304 Not Modified", headers)
-        return []
-    headers += [("Content-Type", content_type), ("Content-Length", str(len(picture.image)))]
-    start_response("200 OK", headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [picture.image]
-
-
-def _unchanged(environ: WSGIEnvironment, tag: str) -> bool:
-    """Whether the browser's If-None-Match names `tag`, so that 304 is the answer (RFC 9110, 13.1.2)."""
-    known = environ.get("HTTP_IF_NONE_MATCH")
-    return known is not None and (
-        known == "*" or f'"{tag}"' in (one.strip().removeprefix("W/") for one in known.split(","))
-    )
+    return guarded(with_pictures(app, house.picture), own_names(socket.gethostname()) | set(host_names))
 
 
 class Pages:
@@ -133,39 +90,53 @@ class Pages:
         folder = www_folder()
         self.house, self.zone, self.now = house, zone, now
         self.assets: Mapping[str, Asset] = load_assets(folder / "static")
-        self.template = bottle.SimpleTemplate((folder / "page.html").read_text(encoding="utf-8"))
+        self.templates = {
+            name: bottle.SimpleTemplate(name=f"{name}.html", lookup=[str(folder)]) for name in ("page", "graph")
+        }
         self.catalogue = {name: texts(name) for name in LANGUAGES}
 
     def page(self) -> bytes:
         """The page: every meter with its figures and graphs."""
-        given = parameters(_query(), ("lang", "refresh"))
-        words = self.catalogue[spoken := language(given, _accepted())]
-        readings, health = self.house.meters(), self.house.health()
-        body = self.template.render(
-            language=spoken,
-            words=words,
-            zone=self.zone.key or "",  # without a name the script takes the browser's zone
-            faults=notice_texts(health.faults, readings, words),
-            warnings=notice_texts(health.warnings, readings, words),
+        given = parameters(_query(), KEPT)
+        spoken = language(given, _accepted())
+        readings, words = self.house.meters(), self.catalogue[spoken]
+        return self._html(
+            "page",
+            given,
+            readings,
             meters=[meter_view(reading, words, self.zone, self.now()) for reading in readings],
             graphs={reading.meter: self._graphs(reading.meter, spoken) for reading in readings},
-            refreshing=choice(given, "refresh", ("on", "off"), "on") == "on",
-            address=lambda **changes: _address("/", {**given, **changes}),
-            static=lambda name: f"/static/{name}?v={self.assets[name].version}",
+            enlarged=lambda meter, period: _address(f"/{meter}/{period}", given),
             picture=lambda meter, period, **size: _address(f"/{meter}/{period}.png", {**size, "lang": spoken}),
-            version=__version__,
         )
-        return _reply(body.encode(), "text/html; charset=utf-8", CHECKED, Vary="Accept-Language")
+
+    def graph(self, meter: str, period: str) -> bytes:
+        """The page of one graph: the newest one, or one that ends at `end`."""
+        given = parameters(_query(), ("end", *KEPT))
+        reading, asked, end = self.house.meter(meter), known_period(period), end_time(given)
+        spoken = language(given, _accepted())
+        words, past = self.catalogue[spoken], {} if end is None else {"end": end}
+        return self._html(
+            "graph",
+            given,
+            self.house.meters(),
+            label=reading.label,
+            graph=graph_view(asked, self._figures(meter, asked, end), words, self.zone, end),
+            beside=neighbours(asked, end, self.zone, self.now()),
+            spans=[(name, words[f"span_{name}"], _address(f"/{meter}/{name}", given)) for name in PERIODS],
+            newest=_address(f"/{meter}/{period}", _kept(given)),
+            picture=lambda kind, **size: _address(f"/{meter}/{period}.{kind}", {**size, **past, "lang": spoken}),
+        )
 
     def meters(self) -> bytes:
         """The readings of all meters as JSON."""
         parameters(_query(), ())
-        return _json({"meters": [reading._asdict() for reading in self.house.meters()]})
+        return _json({"meters": [_rounded(reading) for reading in self.house.meters()]})
 
     def meter(self, meter: str) -> bytes:
         """The reading of one meter as JSON."""
         parameters(_query(), ())
-        return _json(self.house.meter(meter)._asdict())
+        return _json(_rounded(self.house.meter(meter)))
 
     def health(self) -> bytes:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
@@ -182,11 +153,11 @@ class Pages:
         """A file of the page; for ever where the address names its version."""
         given = parameters(_query(), ("v",))
         if name not in self.assets:
-            raise UnknownNameError(f"There is no file {shown(name)}.")
+            raise UnknownNameError("no_file", name=shown(name))
         asset = self.assets[name]
         cached = FOR_EVER if given.get("v") == asset.version else CHECKED
-        unchanged = _unchanged(bottle.request.environ, asset.version)
-        status, content = (304, b"") if unchanged else (200, asset.content)
+        known = unchanged(bottle.request.environ, asset.version)
+        status, content = (304, b"") if known else (200, asset.content)
         return _reply(content, asset.content_type, cached, status, ETag=f'"{asset.version}"')
 
     def favicon(self) -> bytes:
@@ -199,22 +170,58 @@ class Pages:
 
     def nothing(self, path: str) -> bytes:
         """Every other address."""
-        raise UnknownNameError(f"There is no page {shown('/' + path)}.")
+        raise UnknownNameError("no_page", name=shown("/" + path))
+
+    def _html(
+        self, template: str, given: Mapping[str, str], readings: Sequence[MeterReading], **views: object
+    ) -> bytes:
+        """A page of that template, with what all pages share: language, notices, links in head and foot."""
+        path, spoken = bottle.request.path, language(given, _accepted())
+        words, health = self.catalogue[spoken], self.house.health()
+        refresh = choice(given, "refresh", ("on", "off"), "on")
+        body = self.templates[template].render(
+            language=spoken,
+            words=words,
+            zone=self.zone.key or "",  # without a name the script takes the browser's zone
+            faults=notice_texts(health.faults, readings, words),
+            warnings=notice_texts(health.warnings, readings, words),
+            refresh=None if "end" in given else refresh,  # the past stays as it is
+            home=_address("/", _kept(given)),
+            address=lambda **changes: _address(path, {**given, **changes}),
+            static=lambda name: f"/static/{name}?v={self.assets[name].version}",
+            version=__version__,
+            **views,
+        )
+        return _reply(body.encode(), "text/html; charset=utf-8", CHECKED, Vary="Accept-Language")
 
     def _graphs(self, meter: str, spoken: str) -> list[GraphView]:
         words = self.catalogue[spoken]
         return [graph_view(period, self._figures(meter, period), words, self.zone) for period in PERIODS.values()]
 
-    def _figures(self, meter: str, period: Period) -> Figures | BarFigures | None:
+    def _figures(self, meter: str, period: Period, end: int | None = None) -> Figures | BarFigures | None:
         """The figures of a graph; the page also works while none can be had."""
         try:
-            return self.house.figures(meter, period.name)
+            return self.house.figures(meter, period.name, end)
         except ReaderError:
             return None
 
 
 def _address(path: str, parameters: Mapping[str, object]) -> str:
     return quote(path) + ("?" + urlencode(parameters) if parameters else "")
+
+
+def _kept(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: given[name] for name in KEPT if name in given}
+
+
+def _rounded(reading: MeterReading) -> dict[str, object]:
+    """A reading for JSON."""
+    return {name: _rounded_value(name, value) for name, value in reading._asdict().items()}
+
+
+def _rounded_value(name: str, value: object) -> object:
+    decimals = next((decimals for unit, decimals in JSON_DECIMALS.items() if name.endswith(unit)), None)
+    return round(value, decimals) if decimals and isinstance(value, float) else value
 
 
 def _query() -> str:

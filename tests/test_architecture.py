@@ -16,23 +16,23 @@ TOP = Path(__file__).parent.parent
 
 # The rooms from the ground up: each may import those before it, never one after it.
 ORDER = (
-    "__init__", "errors", "units", "periods", "texts", "progress",  # words and arithmetic
-    "config", "clock", "worker",  # what every part needs
+    "__init__", "units", "periods", "texts", "errors", "progress",  # words and arithmetic
+    "ini", "config", "clock", "worker",  # what every part needs
     "pulses", "pin", "register", "store", "meter", "counting",  # from the contact to the disk
-    "readings", "locales", "reader",  # from the disk to figures
+    "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "house",  # what is behind the page
-    "assets", "guard", "ask", "page", "web",  # the page
+    "assets", "ask", "guard", "images", "page", "web",  # the page
     "load", "simulate",  # a household without a house
-    "check", "daemon", "demo", "cli", "__main__",  # the commands
+    "server", "check", "daemon", "demo", "cli", "__main__",  # the commands
 )  # fmt: skip
 
 ONLY_IMPORTERS = {
     "gpiozero": {"pin"},
     "rrdtool": {"store"},
     "bottle": {"web"},
-    "waitress": {"daemon"},
-    "configparser": {"config"},
+    "waitress": {"server"},
+    "configparser": {"ini"},
     "argparse": {"cli"},
     "subprocess": {"reader", "locales"},
     "ctypes": {"clock", "daemon"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from powerpi.ask import parameters, picture_request, preferred_language
-from powerpi.errors import RequestError
+from powerpi.ask import error_language, known_period, parameters, picture_request, preferred_language
+from powerpi.errors import RequestError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,29 @@ def test_browser_gets_the_language_it_likes_best(accepted: str, language: str) -
     assert preferred_language(accepted) == language
 
 
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        ("", "de", "de"),
+        ("lang=en", "de", "en"),
+        ("width=1&lang=de&colour=%ff", "", "de"),
+        ("lang=fr", "de", "de"),
+        ("lang=den&slang=de", "", "en"),
+        ("lang=", "", "en"),
+    ],
+)
+def test_errors_are_worded_in_the_language_asked_for_whatever_else_is_wrong(
+    query: str, accepted: str, language: str
+) -> None:
+    assert error_language(query, accepted) == language
+
+
+def test_a_period_is_known_by_its_name() -> None:
+    assert known_period("12h").seconds == 43_200
+    with pytest.raises(UnknownNameError, match="There is no period 'decade'; known: hour, 12h, "):
+        known_period("decade")
+
+
 def test_parameters_are_decoded() -> None:
     assert parameters("lang=d%65&v=a+b", ("lang", "v")) == {"lang": "de", "v": "a b"}
 
@@ -43,7 +66,7 @@ def test_no_query_is_no_parameters() -> None:
 
 
 def test_parameter_without_a_value_is_not_passed_over() -> None:
-    with pytest.raises(RequestError, match="There is no parameter 'width' here; known: none"):
+    with pytest.raises(RequestError, match="There is no parameter 'width' here; known: -"):
         parameters("width", ())
 
 

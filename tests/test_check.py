@@ -18,7 +18,7 @@ from powerpi.check import RRD_BYTES, Finding
 from powerpi.clock import kernel_synchronised
 from powerpi.config import Settings
 from powerpi.errors import PinError
-from powerpi.store import Store
+from powerpi.store import Store, locked_folder
 
 SETTINGS = config.parse("[powerpi]\ntimezone = Europe/Berlin\n[meter house]\ngpio = 24\n[meter pump]\ngpio = 23")
 AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -124,17 +124,25 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_port_that_somebody_serves_is_to_be_looked_at(taken_port: int) -> None:
-    found = check.check_port("127.0.0.1", taken_port)
-    assert found.right is None
-    assert f"127.0.0.1 port {taken_port} is in use" in found.said
+def test_port_that_somebody_else_serves_is_wrong(taken_port: int, tmp_path: Path) -> None:
+    found = check.check_port(with_(listen=("127.0.0.1", taken_port), state=tmp_path))
+    assert found.right is False
+    assert f"127.0.0.1 port {taken_port}: Address already in use" in found.said
+
+
+def test_port_that_powerpi_serves_is_right(taken_port: int, tmp_path: Path) -> None:
+    with locked_folder(tmp_path):
+        found = check.check_port(with_(listen=("127.0.0.1", taken_port), state=tmp_path))
+    assert found == Finding("port", True, f"127.0.0.1 port {taken_port} is in use, and PowerPi is running")
 
 
 def test_free_port_is_right_and_stays_free(taken_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     for _ in range(2):
-        assert check.check_port("127.0.0.1", port) == Finding("port", True, f"127.0.0.1 port {port} is free")
+        assert check.check_port(with_(listen=("127.0.0.1", port))) == Finding(
+            "port", True, f"127.0.0.1 port {port} is free"
+        )
 
 
 def test_port_of_a_powerpi_that_has_just_stopped_is_free() -> None:
@@ -143,14 +151,14 @@ def test_port_of_a_powerpi_that_has_just_stopped_is_free() -> None:
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""  # closed by the server first: its end stays in TIME_WAIT
-    assert check.check_port("127.0.0.1", port).right
+    assert check.check_port(with_(listen=("127.0.0.1", port))).right
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_address_that_is_not_this_machines_is_wrong(host: str) -> None:
-    found = check.check_port(host, 8080)  # RFC 5737, RFC 6761: nobody's
+    found = check.check_port(with_(listen=(host, 8080)))  # RFC 5737, RFC 6761: nobody's
     assert found.right is False
-    assert f"{host} port 8080 cannot be used: " in found.said
+    assert f"cannot be served at {host} port 8080: " in found.said
     assert not found.said.endswith("None")
 
 

@@ -89,8 +89,8 @@ def test_every_key_says_what_is_wanted_and_what_it_means(key: config.Key) -> Non
 @pytest.mark.parametrize(
     ("section", "line", "wanted"),
     [
-        ("powerpi", "state = var/lib", "an absolute path"),
-        ("powerpi", 'state = /var/"lib"', "an absolute path"),
+        ("powerpi", "state = var/lib", "an absolute path without colons, quotes and backslashes"),
+        ("powerpi", 'state = /var/"lib"', "an absolute path without colons, quotes and backslashes"),
         ("powerpi", "listen = 8080", "ADDRESS:PORT"),
         ("powerpi", "timezone = Europe/Atlantis", "a name such as Europe/Berlin"),
         ("powerpi", "timezone = Europe", "a name such as Europe/Berlin"),
@@ -110,16 +110,44 @@ def test_every_key_says_what_is_wanted_and_what_it_means(key: config.Key) -> Non
         ("meter house", "gpio = 2_4", "a GPIO number from 0 to 27"),
         ("meter house", "gpio = \u0662\u0664", "a GPIO number from 0 to 27"),  # Arabic digits, which int() takes
         ("meter house", "gpio = 24 ; the fuse box", "a GPIO number from 0 to 27"),
-        ("meter house", "imp_per_kwh = 0", "a number above 0, at most 100000"),
-        ("meter house", "imp_per_kwh = -1000", "a number above 0, at most 100000"),
-        ("meter house", "imp_per_kwh = nan", "a number above 0, at most 100000"),
-        ("meter house", "imp_per_kwh = 1e6", "a number above 0, at most 100000"),
-        ("meter house", "imp_per_kwh = 1.000,5", "a number above 0, at most 100000"),
+        (
+            "meter house",
+            "imp_per_kwh = 0",
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
+        ),
+        (
+            "meter house",
+            "imp_per_kwh = -1000",
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
+        ),
+        (
+            "meter house",
+            "imp_per_kwh = nan",
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
+        ),
+        (
+            "meter house",
+            "imp_per_kwh = 1e6",
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
+        ),
+        (
+            "meter house",
+            "imp_per_kwh = 1.000,5",
+            "a number above 0, at most 100000, with a point for decimals and none for thousands",
+        ),
         ("meter house", "pull = sideways", "up or down"),
         ("meter house", "min_pulse_ms = 30", "milliseconds from 0.1 to below 30 (S0 sends 30 or more)"),
         ("meter house", "min_pulse_ms = 0", "milliseconds from 0.1 to below 30 (S0 sends 30 or more)"),
-        ("meter house", "offset_kwh = inf", "a number of kWh"),
-        ("meter house", "offset_kwh = 12345,6", "a number of kWh"),
+        (
+            "meter house",
+            "offset_kwh = inf",
+            "a number of kWh, with a point for decimals (not exactly three) and none for thousands",
+        ),
+        (
+            "meter house",
+            "offset_kwh = 12345,6",
+            "a number of kWh, with a point for decimals (not exactly three) and none for thousands",
+        ),
         ("store", "flush_seconds = 9", "a whole number of seconds from 10 to 3600"),
         ("store", "register_seconds = 0", "a whole number of seconds from 1 to 3600"),
         ("store", "archive_years = 51", "a whole number of years from 0 to 50"),
@@ -220,22 +248,30 @@ def test_two_meters_with_one_pin_are_refused() -> None:
 
 
 def test_the_same_section_twice_is_refused_with_its_line() -> None:
-    [fault] = faults(METER + METER)
-    assert "line 3" in fault
-    assert "'meter house' already exists" in fault
+    assert faults(METER + METER)[0] == "line 3: [meter house] is given a second time; wanted every section once"
 
 
 def test_the_same_key_twice_is_refused_with_its_line() -> None:
     [fault] = faults(METER + "gpio = 23")
-    assert "line 3" in fault
-    assert "'gpio'" in fault
+    assert fault == "line 3: [meter house] gpio is given a second time; wanted every key once"
+
+
+def test_faults_of_lines_and_of_values_come_together() -> None:
+    found = faults("just words\n" + METER + "gpio = 23\npull = sideways\n")
+    assert [fault.split(":")[0] for fault in found] == ["line 1", "line 4", "[meter house] pull = sideways"]
+
+
+@pytest.mark.parametrize("value", ["1.000", "12.500", "1.000.000"])
+def test_a_point_for_thousands_is_refused(value: str) -> None:
+    [fault] = faults(METER + f"imp_per_kwh = {value}")
+    assert f"imp_per_kwh = {value}: wanted a number" in fault
 
 
 @pytest.mark.parametrize("text", ["gpio = 24", METER + "just words"])
 def test_lines_that_are_no_settings_are_refused_in_one_line(text: str) -> None:
-    [fault] = faults(text)
+    fault = faults(text)[0]
     assert "\n" not in fault
-    assert text.splitlines()[-1] in fault
+    assert text.splitlines()[-1].partition(" =")[0] in fault
 
 
 # ---------------------------------------------------------------- values

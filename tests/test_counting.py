@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from conftest import START, HandClock, Line
@@ -10,6 +12,7 @@ from test_store import rates
 
 from powerpi.counting import Counting, Timing
 from powerpi.meter import Meter
+from powerpi.pulses import Row
 from powerpi.store import Store
 
 TIMING = Timing(flush_seconds=300, register_seconds=60, clock_wait_seconds=900)
@@ -164,14 +167,83 @@ def test_a_refused_write_is_tried_again_soon(make_counting: Make, line: Line) ->
     assert rates(meter.store.rrd, START + 10, START + 390) == pytest.approx([0.1] * 38)
 
 
-def test_death_of_the_thread_is_told(
-    make_counting: Make, deaths: list[tuple[str, BaseException]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_death_of_the_thread_is_told(make_counting: Make, deaths: list[tuple[str, BaseException]]) -> None:
     counting = make_counting()
-    counting.meters["house"].take_edges = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    counting.meters["house"].take_edges = lambda _: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     counting.start()
     counting.join(5)
     assert not counting.is_alive()
     [(name, death)] = deaths
     assert name == "pulses"
     assert isinstance(death, ZeroDivisionError)
+
+
+def test_rows_in_the_future_of_a_right_clock_are_set_aside_and_counting_goes_on(
+    make_counting: Make, line: Line, clock: HandClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting = make_counting()
+    clock.ahead += 86400 * 30  # somebody set the clock a month ahead ...
+    pulse_every(line, counting, 10, 1100)
+    counting.last_turn()
+    clock.ahead -= 86400 * 30  # ... and right again
+    pulse_every(line, counting, 10, 1200)
+    counting.last_turn()
+    meter = counting.meters["house"]
+    assert meter.pulses == 20
+    [kept] = tmp_path.glob("house.rrd.future-*")
+    assert str(kept) in caplog.text
+    # the rows that follow are at their right times, the first after a gap
+    known = [rate for rate in rates(meter.store.rrd, START, START + 190) if rate is not None]
+    assert known == pytest.approx([0.1] * len(known))
+    assert len(known) >= 7
+
+
+def test_a_file_from_the_future_is_set_aside_at_the_start(
+    make_counting: Make, make_store: Callable[..., Store], line: Line, tmp_path: Path
+) -> None:
+    store = make_store()
+    store.open(START)
+    store.write([Row(START + 10, 5.0), Row(START + 86400 * 365, 9.0)])
+    counting = make_counting()
+    pulse_every(line, counting, 10, 1100)
+    counting.last_turn()
+    assert counting.meters["house"].pulses == 9 + 10
+    assert len(list(tmp_path.glob("house.rrd.future-*"))) == 1
+    assert rates(counting.meters["house"].store.rrd, START + 10, START + 90) == pytest.approx([0.1] * 8)
+
+
+def test_a_step_back_of_some_minutes_is_waited_for_and_nothing_set_aside(
+    make_counting: Make, line: Line, clock: HandClock, tmp_path: Path
+) -> None:
+    counting = make_counting()
+    pulse_every(line, counting, 10, 1400)
+    clock.ahead -= 300
+    pulse_every(line, counting, 10, 1900)
+    counting.last_turn()
+    assert list(tmp_path.glob("house.rrd.*")) == []
+    known = [rate for rate in rates(counting.meters["house"].store.rrd, START, START + 600) if rate is not None]
+    assert max(known) == pytest.approx(0.1)
+
+
+def test_a_flush_that_is_refused_says_so(make_counting: Make, line: Line, make_store: Callable[..., Store]) -> None:
+    counting = make_counting()
+    counting.start()
+    line.pulses([1005, 1015, 1025])
+    meter = counting.meters["house"]
+    with meter.store._gate:
+        assert not counting.flush(5.0)
+    assert meter.faults == {}
+    assert counting.flush(5.0)
+
+
+def test_stopping_tries_again_while_somebody_else_has_the_file(make_counting: Make, line: Line) -> None:
+    counting = make_counting()
+    counting.start()
+    line.pulses([1005, 1015, 1025])
+    meter = counting.meters["house"]
+    assert meter.store._gate.acquire()
+    counting.stop_soon()
+    threading.Timer(1.5, meter.store._gate.release).start()
+    counting.join(10)
+    assert not meter.unwritten
+    assert rates(meter.store.rrd, START + 10, START + 20) == pytest.approx([0.1])

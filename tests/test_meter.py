@@ -29,7 +29,7 @@ def make_meter(line: Line, clock: HandClock, make_store: Make) -> Callable[[], M
 
 
 def turn(meter: Meter, clock: HandClock) -> Meter:
-    meter.take_edges()
+    meter.take_edges(clock.monotonic())
     meter.make_rows(clock.monotonic(), clock.offset())
     meter.publish()
     return meter
@@ -202,7 +202,7 @@ def test_many_pulses_before_the_clock_is_known_take_little_room(
 ) -> None:
     meter = make_meter()
     line.pulses(1000.0 + n * 0.06 for n in range(50_000))  # 16.7 a second for 50 minutes
-    meter.take_edges()
+    meter.take_edges(clock.monotonic())
     assert meter.pulses == 50_000
     assert len(meter._knots) < MANY_KNOTS + 3000 / 5 + 10
     turn(meter, clock).flush()

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from powerpi.graph import Figures
-from powerpi.page import graph_view, notice_text, number, watts_text
+from powerpi.page import Neighbours, graph_view, meter_view, neighbours, notice_text, number, watts_text
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures
-from powerpi.readings import Notice
+from powerpi.readings import MeterReading, Notice
 from powerpi.texts import texts
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -40,8 +40,12 @@ def test_small_power_has_a_decimal(watts: float | None, text: str) -> None:
     assert watts_text(watts, texts("de")) == text
 
 
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
 def alt(period: str, figures: Figures | BarFigures | None, language: str) -> str:
-    return graph_view(PERIODS[period], figures, texts(language), BERLIN).alt
+    return plain(graph_view(PERIODS[period], figures, texts(language), BERLIN).alt)
 
 
 def test_peak_of_a_day_has_its_time_and_of_a_week_its_date_too() -> None:
@@ -64,6 +68,58 @@ def test_bars_speak_of_energy() -> None:
 )
 def test_graph_without_data_says_so(period: str, figures: Figures | BarFigures) -> None:
     assert alt(period, figures, "en").endswith(": nothing is known yet")
+
+
+@pytest.mark.parametrize(
+    ("period", "title", "lead"),
+    [
+        ("hour", "2026-07-05 07:16 to 2026-07-05 08:16", "Power from 2026-07-05 07:16 to 2026-07-05 08:16"),
+        ("month", "2026-06-05 to 2026-07-05", "Energy per day from 2026-06-05 to 2026-07-05"),
+        ("year", "2025-08 to 2026-07", "Energy per month from 2025-08 to 2026-07"),
+    ],
+)
+def test_graph_of_the_past_names_its_first_and_last_time(period: str, title: str, lead: str) -> None:
+    view = graph_view(PERIODS[period], None, texts("en"), BERLIN, int(SUMMER_MORNING))
+    assert (view.title, view.alt) == (title, lead)
+
+
+def test_curves_are_followed_by_what_adjoins_them() -> None:
+    end, hour = int(SUMMER_MORNING), PERIODS["hour"]
+    assert neighbours(hour, None, BERLIN, end + 7.5) == Neighbours(end - 3600, None)
+    assert neighbours(hour, end, BERLIN, end + 3601) == Neighbours(end - 3600, end + 3600)
+    assert neighbours(hour, end, BERLIN, end + 3600) == Neighbours(end - 3600, None)  # that would be now
+    assert neighbours(hour, end, BERLIN, end + 367 * 86400) == Neighbours(None, end + 3600)  # no longer stored
+
+
+def test_bars_are_followed_by_whole_days_and_months() -> None:
+    now = 1_798_761_600.0  # 2027-01-01 01:00 in Berlin
+    # February 2026 to January 2027 are shown, so the year before ends with January 2026
+    february = 1_769_900_400  # 2026-02-01 00:00 in Berlin
+    assert neighbours(PERIODS["year"], None, BERLIN, now) == Neighbours(february, None)
+    # 31 days end with 25 October 2026, which has 25 hours; they begin with 25 September
+    monday, september = 1_792_969_200, 1_790_287_200  # 2026-10-26 00:00 and 2026-09-25 00:00 in Berlin
+    after = monday + 31 * 86400
+    assert neighbours(PERIODS["month"], monday, BERLIN, now) == Neighbours(september, after)
+    assert neighbours(PERIODS["month"], after, BERLIN, now).earlier == monday
+
+
+READING = MeterReading(
+    "house", "House", 1000.0, None, False, None, None, None, 9000.0, 59, 12_000.0, 0, 0, None
+)  # fmt: skip
+
+
+def test_only_unknown_time_worth_a_word_gets_one() -> None:
+    view = meter_view(READING, texts("en"), BERLIN, SUMMER_MORNING)
+    assert (view.today_unknown, view.yesterday_unknown) == ("", "")
+    minute = meter_view(READING._replace(yesterday_unknown_seconds=60), texts("en"), BERLIN, SUMMER_MORNING)
+    assert minute.yesterday_unknown == "1 min unknown"
+
+
+def test_unknown_power_says_what_it_waits_for_and_an_unknown_time_is_a_dash() -> None:
+    waiting = meter_view(READING, texts("de"), BERLIN, SUMMER_MORNING)
+    assert (waiting.known, waiting.last_pulse) == (False, "Wartet auf die ersten Impulse")
+    timeless = meter_view(READING._replace(watts=80.0), texts("de"), BERLIN, SUMMER_MORNING)
+    assert (timeless.known, timeless.last_pulse) == (True, "Letzter Impuls –")
 
 
 def test_notice_names_its_meter_by_label_and_otherwise_none() -> None:

@@ -15,9 +15,10 @@ from powerpi.graph import Figures
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures, Cache, Gallery, PictureRequest, Subject, bar_figures
 from powerpi.pulses import Row
-from powerpi.reader import Reader, total_arguments, totals
-from powerpi.readings import Energies, Span, Total
+from powerpi.reader import Reader
+from powerpi.readings import Energies
 from powerpi.store import Store
+from powerpi.totals import Span, Total, total_arguments, totals
 
 UTC = ZoneInfo("UTC")
 MIDNIGHT = START // 86400 * 86400
@@ -51,7 +52,11 @@ def subject(reader: Reader, make_store: Callable[..., Store], settled: list[int]
     def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
         return totals(reader.graph(total_arguments(rrd, spans, step_seconds), "en").prints)
 
-    return Subject("house", store.rrd, 1000, Energies(store.rrd, 1000, read), lambda: settled.append(1))
+    def settle() -> int:
+        settled.append(1)
+        return NEWEST
+
+    return Subject("house", store.rrd, 1000, Energies(store.rrd, 1000, read), settle)
 
 
 NEWEST = MIDNIGHT + 5 * 43200
@@ -63,7 +68,7 @@ def gallery(reader: Reader) -> Gallery:
 
 
 def test_figures_of_a_curve(gallery: Gallery, subject: Subject) -> None:
-    found = gallery.figures(subject, PERIODS["day"], NEWEST)
+    found = gallery.figures(subject, PERIODS["day"], None, NEWEST)
     assert isinstance(found, Figures)
     # the last 24 hours: 12 at 200 W, 12 at 300 W
     assert found.mean_watts == pytest.approx(250, abs=0.1)
@@ -71,7 +76,7 @@ def test_figures_of_a_curve(gallery: Gallery, subject: Subject) -> None:
 
 
 def test_figures_of_bars_are_those_of_whole_days(gallery: Gallery, subject: Subject) -> None:
-    found = gallery.figures(subject, PERIODS["month"], NEWEST)
+    found = gallery.figures(subject, PERIODS["month"], None, NEWEST)
     assert found == BarFigures(pytest.approx(3600), pytest.approx(4800), MIDNIGHT + 86400)
 
 
@@ -100,6 +105,18 @@ def test_a_picture_may_end_long_ago_or_in_the_future(gallery: Gallery, subject: 
         for period in PERIODS:
             request = HOUR._replace(period=period, end=end)
             assert gallery.picture(subject, request, NEWEST).image.startswith(b"\x89PNG")
+
+
+def test_figures_of_the_past(gallery: Gallery, subject: Subject) -> None:
+    found = gallery.figures(subject, PERIODS["day"], MIDNIGHT + 86400, NEWEST)
+    assert isinstance(found, Figures)
+    assert found.mean_watts == pytest.approx(100, abs=0.1)
+
+
+def test_an_svg_is_as_large_as_the_png(gallery: Gallery, subject: Subject) -> None:
+    head = gallery.picture(subject, HOUR._replace(image_format="svg"), NEWEST).image[:400]
+    assert b'width="600" height="300"' in head
+    assert b'viewBox="0 0 600 300"' in head
 
 
 def test_bars_that_lack_something_do_not_count_in_the_figures() -> None:

@@ -19,11 +19,11 @@ from powerpi.counting import Counting, Timing
 from powerpi.errors import ReaderError
 from powerpi.meter import Meter
 from powerpi.pulses import Row
-from powerpi.reader import RECYCLE_REQUESTS, Reader, quoted, total_arguments, totals
+from powerpi.reader import RECYCLE_REQUESTS, Reader, quoted
 from powerpi.store import Store
+from powerpi.totals import total_arguments, totals
 
 MAKE = Callable[..., Store]
-DAY = 86400
 
 
 def environment(language: str) -> dict[str, str]:
@@ -66,6 +66,17 @@ def test_child_is_started_when_first_asked_and_kept(reader: Reader, store: Store
     first = reader.resident_process()
     reader.graph(curve(store), "en")
     assert reader.resident_process() == first
+
+
+def test_a_child_killed_in_the_middle_of_a_request_is_replaced_within_it(store: Store, tmp_path: Path) -> None:
+    program = tmp_path / "rrdtool"
+    program.write_text(
+        f"#!/bin/sh\nif [ ! -e {tmp_path}/died ]; then touch {tmp_path}/died; read line; exit 1; fi; exec rrdtool -\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    reader = Reader(threading.Lock(), environment, program=[str(program)])
+    assert reader.graph(curve(store), "en").prints == ("0.500",)
+    reader.close()
 
 
 def test_killed_child_is_replaced(reader: Reader, store: Store) -> None:
@@ -138,6 +149,41 @@ def test_hanging_child_is_killed_and_replaced(store: Store, tmp_path: Path) -> N
         reader.close()
 
 
+def test_after_two_timeouts_in_a_row_nobody_queues_for_a_while(store: Store, tmp_path: Path) -> None:
+    program = tmp_path / "rrdtool"
+    program.write_text("#!/bin/sh\nexec sleep 1000\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    reader = Reader(threading.Lock(), environment, program=[str(program)], timeout_seconds=0.2)
+    for _ in range(2):
+        with pytest.raises(ReaderError, match="in time and was replaced"):
+            reader.graph(curve(store), "en")
+    with pytest.raises(ReaderError, match="again and again"):
+        reader.graph(curve(store), "en")
+    assert reader.resident_process() is None
+
+
+def test_aborting_gives_up_what_is_being_drawn(store: Store, tmp_path: Path) -> None:
+    program = tmp_path / "rrdtool"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started-$$\nexec sleep 1000\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    reader = Reader(threading.Lock(), environment, program=[str(program)], timeout_seconds=60)
+    failed = threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(ReaderError):
+            reader.graph(curve(store), "en")
+        failed.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    for _ in range(2):  # the second child is the one that is asked again
+        while not failed.is_set() and not list(tmp_path.glob("started-*")):
+            failed.wait(0.01)
+        for path in tmp_path.glob("started-*"):
+            path.unlink()
+        reader.abort()
+    assert failed.wait(10)
+
+
 def test_missing_program_is_said(store: Store) -> None:
     reader = Reader(threading.Lock(), environment, program=["/nowhere/rrdtool"])
     with pytest.raises(ReaderError, match="cannot be run"):
@@ -181,23 +227,6 @@ def test_pulses_are_counted_and_stored_while_the_child_is_killed_hung_and_fed_wi
     span = (START + 10, START + 1190)
     assert totals(check.graph(total_arguments(store.rrd, [span], 10), "en").prints) == [(pytest.approx(118), 1180)]
     check.close()
-
-
-def test_totals_are_exact_to_the_step_at_their_edges(reader: Reader, make_store: MAKE) -> None:
-    store = make_store()
-    midnight = START // DAY * DAY
-    store.open(midnight - DAY)
-    counter = 0.0
-    rows = [Row(midnight, 0.0)]
-    for step in range(1, 3 * 8640 + 1):
-        counter += 2 ** ((step - 1) // 8640)  # 1, 2, 4 pulses a step on three days
-        rows.append(Row(midnight + 10 * step, counter))
-    store.write([row for row in rows if not midnight + 3600 < row.time < midnight + 7200])
-    days = [(midnight + DAY * n, midnight + DAY * (n + 1)) for n in range(-1, 4)]
-    read = totals(reader.graph(total_arguments(store.rrd, days, 10), "en").prints)
-    assert read == [(None, 0), (8640 - 360, 82800), (2 * 8640, DAY), (4 * 8640, DAY), (None, 0)]
-    quarters = totals(reader.graph(total_arguments(store.rrd, days, 900), "en").prints)
-    assert quarters[2:4] == [(2 * 8640, DAY), (4 * 8640, DAY)]
 
 
 def test_the_writer_waits_for_one_drawing_only(reader: Reader, store: Store) -> None:

@@ -12,7 +12,8 @@ from powerpi.config import MeterSettings
 from powerpi.meter import Live
 from powerpi.periods import day_start
 from powerpi.pulses import Contact, Row
-from powerpi.readings import Energies, Energy, MeterReadings, Span, Total, power, rows_total
+from powerpi.readings import Energies, Energy, MeterReadings, power, rows_total
+from powerpi.totals import Span, Total
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MIDNIGHT = 1_700_002_800  # 2023-11-15 00:00 in Berlin
@@ -20,26 +21,38 @@ SETTINGS = MeterSettings("house", "Haus", 24, 1000, "up", 10, offset_kwh=12_000.
 
 
 def live(**changes: object) -> Live:
-    return Live(5000, 900.0, 36.0, (), 0.0, Contact(False, rejected=4, lost=1))._replace(**changes)
+    return Live(
+        taken=910.0,
+        begun=800.0,
+        pulses=5000,
+        last_pulse=900.0,
+        interval_seconds=36.0,
+        rows=(),
+        pulses_since=0.0,
+        contact=Contact(False, rejected=4, lost=1),
+        lost_edge=None,
+    )._replace(**changes)
 
 
 @pytest.mark.parametrize(
-    ("now", "expected"),
+    ("waited", "expected"),
     [
-        (901.0, (100.0, False)),  # 36 s between pulses of 1 Wh
-        (936.0, (100.0, False)),
-        (972.0, (50.0, True)),  # 72 s without one: at most 50 W
-        (900 + 3600.0, (1.0, True)),
+        (1.0, (100.0, False)),  # 36 s between pulses of 1 Wh
+        (36.0, (100.0, False)),
+        (43.0, (100.0, False)),  # less than a fifth longer
+        (72.12, (50.0, True)),  # 72 s without one, and it is known 0.12 s later: at most 50 W
+        (3600.12, (1.0, True)),
     ],
 )
-def test_power_falls_while_it_waits_for_the_next_pulse(now: float, expected: tuple[float, bool]) -> None:
-    assert power(live(), now, 1000) == pytest.approx(expected)
+def test_power_falls_while_it_waits_for_the_next_pulse(waited: float, expected: tuple[float, bool]) -> None:
+    assert power(live(taken=900.0 + waited), 1000) == pytest.approx(expected)
 
 
-def test_power_is_unknown_before_the_first_pulse_and_bounded_after_it() -> None:
-    assert power(live(last_pulse=None, interval_seconds=None), 2000, 1000) == (None, False)
-    assert power(live(interval_seconds=None), 905, 1000) == (None, False)
-    assert power(live(interval_seconds=None), 936, 1000) == pytest.approx((100.0, True))
+def test_power_is_bounded_before_there_are_two_pulses() -> None:
+    assert power(live(last_pulse=None, interval_seconds=None, taken=802.0), 1000) == (None, False)
+    assert power(live(last_pulse=None, interval_seconds=None, taken=836.12), 1000) == pytest.approx((100.0, True))
+    assert power(live(interval_seconds=None, taken=902.0), 1000) == (None, False)
+    assert power(live(interval_seconds=None, taken=936.12), 1000) == pytest.approx((100.0, True))
 
 
 def test_rows_one_step_apart_know_what_was_between_them() -> None:
@@ -137,14 +150,14 @@ def test_day_of_the_change_to_winter_time_has_25_hours(reads: Reads) -> None:
 
 def test_nothing_stored_and_nothing_counted_is_unknown_not_zero(reads: Reads) -> None:
     found = readings(reads).read(live(rows=(), last_pulse=None, interval_seconds=None), 950.0, MIDNIGHT + 60 - 950.0)
-    assert (found.watts, found.today_watt_hours, found.yesterday_watt_hours) == (None, None, None)
+    assert (found.today_watt_hours, found.yesterday_watt_hours) == (None, None)
     assert found.last_pulse_time is None
     assert found.today_unknown_seconds == 60
 
 
 def test_without_a_trusted_clock_days_are_unknown_and_the_counter_is_not(reads: Reads) -> None:
     found = readings(reads).read(live(), 950.0, None)
-    assert (found.today_watt_hours, found.last_pulse_time) == (None, None)
+    assert (found.today_watt_hours, found.today_unknown_seconds, found.last_pulse_time) == (None, None, None)
     assert found.meter_reading_watt_hours == pytest.approx(5000 + 12_000_500)
     assert found.watts is not None
 

@@ -409,3 +409,14 @@ def test_recording_with_a_hole_of_two_minutes_goes_on_at_the_power_before_it(tmp
     path.write_text("minute,watts\n2024-01-01T00:00:00,5\n2024-01-01T00:03:00,7\n")
     # 4 minutes in all: 5, 5, 5, 7; six steps each
     assert Recording(path).day_watts(MONDAY)[:24] == [5] * 18 + [7] * 6
+
+
+def test_recording_that_has_the_end_of_summer_time_in_it_leaves_the_second_hour_out(tmp_path):
+    path = tmp_path / "load.csv"
+    start = datetime.datetime(2024, 10, 27, 1, 30)
+    wall = [start + datetime.timedelta(minutes=n) for n in range(90)]  # 1:30 to 2:59
+    wall += [datetime.datetime(2024, 10, 27, 2) + datetime.timedelta(minutes=n) for n in range(120)]  # 2:00 to 3:59
+    path.write_text("minute,watts\n" + "".join(f"{t.isoformat()},{n}\n" for n, t in enumerate(wall)))
+    day = Recording(path).day_watts(datetime.date(2024, 10, 27))
+    assert day[2 * 360 + 30 * 6] == 60  # 2:30 as it came first
+    assert day[3 * 360] == 150  # 3:00

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -141,8 +142,47 @@ def test_a_damaged_register_is_set_aside(make_store: Make, tmp_path: Path) -> No
 def test_a_file_that_vanished_is_made_again(make_store: Make) -> None:
     store = opened(make_store)
     store.rrd.unlink()
-    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    notes = store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    assert "had vanished" in notes[0]
     assert rates(store.rrd, START + 10, START + 20) == pytest.approx([0.1])
+
+
+def test_a_folder_that_vanished_is_made_again(make_store: Make, tmp_path: Path) -> None:
+    store = opened(make_store)
+    store.save_register(5, START)
+    shutil.rmtree(tmp_path)
+    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    assert not store.has_register()
+    store.save_register(6, START)
+    assert make_store().open(START)[0] == 6
+
+
+@pytest.mark.parametrize("damage", [b"", b"RRD\0000003", b"noise" * 100_000])
+def test_a_file_damaged_while_it_is_in_use_is_set_aside(make_store: Make, tmp_path: Path, damage: bytes) -> None:
+    store = opened(make_store)
+    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    store.rrd.write_bytes(damage)
+    [note] = store.write([Row(START + 30, 7), Row(START + 40, 8)])
+    [kept] = tmp_path.glob("house.rrd.damaged-*")
+    assert str(kept) in note
+    assert kept.read_bytes() == damage
+    assert rates(store.rrd, START + 20, START + 40) == [None, pytest.approx(0.1)]
+
+
+def test_a_last_value_that_is_no_number_is_damage(make_store: Make, tmp_path: Path) -> None:
+    store = opened(make_store)
+    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    content = store.rrd.read_bytes()
+    assert content.count(b"6.000000\0") == 1
+    store.rrd.write_bytes(content.replace(b"6.000000\0", b"nan\0\0\0\0\0\0"))
+    _, notes = make_store().open(START)
+    assert "ends with nan pulses" in notes[0]
+
+
+def test_register_has_its_room_on_disk_from_the_start(make_store: Make, tmp_path: Path) -> None:
+    opened(make_store)
+    assert (tmp_path / "house.register").stat().st_size == 8192
+    assert make_store().open(START) == (0, [])
 
 
 def test_a_file_locked_by_another_process_is_busy_and_keeps_nothing_half_done(make_store: Make) -> None:

@@ -10,21 +10,26 @@ import pytest
 
 from powerpi.assets import www_folder
 from powerpi.periods import PERIODS
-from powerpi.texts import GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
+from powerpi.texts import ERROR_TEXTS, GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
 
 PACKAGE = Path(__file__).parent.parent / "powerpi"
 SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py")) if path.name != "texts.py"]
-TEMPLATE = (www_folder() / "page.html").read_text("utf-8")
-STRINGS = {string for source in [*SOURCES, TEMPLATE] for string in re.findall(r"""["']([a-z0-9_]+)["']""", source)}
+TEMPLATES = [path.read_text("utf-8") for path in sorted(www_folder().glob("*.html"))]
+STRINGS = {string for source in [*SOURCES, *TEMPLATES] for string in re.findall(r"""["']([a-z0-9_]+)["']""", source)}
 # Keys that are put together: words[f"alt_{period.name}"] stands for one key per period.
 FAMILIES = {
     "alt": PERIODS,
     "period": PERIODS,
+    "span": PERIODS,
+    "past": ("curve", "day", "month"),
+    "format_past": ("curve", "day", "month"),
     "alt_peak": ("day", "month"),
     "notice": (
         "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
     ),
 }  # fmt: skip
+# RequestError("KEY", ...), UnknownNameError("KEY", ...), and with a status before it _RefusedError(..., "KEY", ...)
+ANSWERED = re.compile(r"""(?:Request|UnknownName|_Refused|_Failed)Error\((?:HTTPStatus\.\w+, )?"([a-z0-9_]+)\"""")
 COMPOSED = {f"{family}_{member}" for family, members in FAMILIES.items() for member in members}
 
 
@@ -43,7 +48,12 @@ def test_places_for_values_are_the_same_in_every_language(key: str) -> None:
 
 
 def test_no_key_stands_in_both_catalogues() -> None:
-    assert not GRAPH_TEXTS.keys() & PAGE_TEXTS.keys()
+    assert len(TEXTS) == len(GRAPH_TEXTS) + len(PAGE_TEXTS) + len(ERROR_TEXTS)
+
+
+def test_every_error_that_is_answered_has_its_text_and_no_text_is_left_over() -> None:
+    raised = {f"error_{key}" for source in SOURCES for key in ANSWERED.findall(source)}
+    assert raised | {"error_reader", "error_store"} == ERROR_TEXTS.keys()
 
 
 def test_every_text_of_the_page_is_used() -> None:
@@ -51,7 +61,7 @@ def test_every_text_of_the_page_is_used() -> None:
 
 
 def test_every_text_that_is_asked_for_exists() -> None:
-    asked = {key for source in [*SOURCES, TEMPLATE] for key in re.findall(r"""words\[["']([a-z0-9_]+)["']""", source)}
+    asked = {key for source in [*SOURCES, *TEMPLATES] for key in re.findall(r"""words\[["']([a-z0-9_]+)["']""", source)}
     assert asked - TEXTS.keys() == set()
     assert COMPOSED - TEXTS.keys() == set()
 

@@ -65,6 +65,7 @@ class PlainHouse:
     state: Health = WELL
     fault: Exception | None = None
     asked: list[PictureRequest] = field(default_factory=list)
+    figured: list[tuple[str, int | None]] = field(default_factory=list)
 
     def meters(self) -> list[MeterReading]:
         return self.readings
@@ -73,7 +74,7 @@ class PlainHouse:
         for reading in self.readings:
             if reading.meter == name:
                 return reading
-        raise UnknownNameError(f"There is no meter {name!r}.")
+        raise UnknownNameError("no_meter", name=repr(name), known="house")
 
     def picture(self, meter: str, request: PictureRequest) -> Picture:
         self.meter(meter)
@@ -82,8 +83,9 @@ class PlainHouse:
             raise self.fault
         return Picture(IMAGE, f"tag-{request.language}", 60)
 
-    def figures(self, meter: str, period: str) -> Figures | BarFigures:
+    def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
         assert meter in {one.meter for one in self.readings}
+        self.figured.append((period, end))
         if self.fault:
             raise self.fault
         if PERIODS[period].bars:
@@ -197,7 +199,7 @@ def test_power_that_waits_for_the_next_pulse_is_at_most() -> None:
 def test_unknown_is_never_zero() -> None:
     unknown = HOUSE_METER._replace(watts=None, last_pulse_time=None, today_watt_hours=None, contact_closed=None)
     words = Page(ask("/?lang=en", PlainHouse([unknown])).text).words
-    assert "– W No pulse yet Today – kWh" in words
+    assert "– W Waiting for the first pulses Today – kWh" in words
     assert "Contact – " in words
 
 
@@ -208,7 +210,7 @@ def test_label_is_escaped() -> None:
 
 
 def test_graphs_carry_their_figures_as_alternative_text() -> None:
-    alts = [image["alt"] for image in Page(ask("/?lang=de").text).all("img")][1:]
+    alts = [(image["alt"] or "").replace("\u00a0", " ") for image in Page(ask("/?lang=de").text).all("img")][1:]
     assert alts[2] == "Leistung der letzten 24 Stunden: Mittel 304 W, Spitze 2111 W um 09:00"
     assert alts[4] == "Energie je Tag der letzten 31 Tage: Mittel 8,7 kWh, höchstens 18,4 kWh am 22.11.2026"
     assert len(alts) == 7
@@ -220,14 +222,18 @@ def test_page_works_while_graphs_fail() -> None:
     assert Page(answer.text).all("img")[1]["alt"] == "Power of the last hour"
 
 
-def test_every_address_on_the_page_is_answered() -> None:
-    page = Page(ask("/?lang=de&refresh=off", PlainHouse([HOUSE_METER, HOUSE_METER._replace(meter="pump")])).text)
-    addresses = {
+def addresses_of(page: Page) -> set[str]:
+    return {
         address.split(" ")[0]
         for _, element in page.elements
         for name in ("href", "src", "srcset")
         for address in (element.get(name) or "").split(", ")
     }
+
+
+def test_every_address_on_the_page_is_answered() -> None:
+    page = Page(ask("/?lang=de&refresh=off", PlainHouse([HOUSE_METER, HOUSE_METER._replace(meter="pump")])).text)
+    addresses = addresses_of(page)
     anchors = {address[1:] for address in addresses if address.startswith("#")}
     assert anchors == {"figures", "meter-house", "meter-pump"}
     assert anchors <= {element.get("id") for _, element in page.elements}
@@ -237,13 +243,106 @@ def test_every_address_on_the_page_is_answered() -> None:
     assert all(address.startswith("/") for address in asked), "an external host"
 
 
+PAST = int(NOON) - 30 * 86400
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("query", ["", f"?end={PAST}"])
+def test_every_address_on_the_page_of_a_graph_is_answered(period: str, query: str) -> None:
+    page = Page(ask(f"/house/{period}{query}").text)
+    asked = {address for address in addresses_of(page) if address and address[0] != "#"}
+    assert {ask(address).status for address in asked} == {200}
+    assert all(address.startswith("/") for address in asked), "an external host"
+
+
+def test_graph_leads_to_its_own_page() -> None:
+    links = [one["href"] for one in Page(ask("/?lang=de").text).all("a")]
+    assert "/house/week?lang=de" in links
+
+
+def test_page_of_a_graph_says_its_figures_in_words() -> None:
+    words = Page(ask("/house/day?lang=de").text).words
+    assert "Haus & Hof Letzte 24 Stunden Leistung der letzten 24 Stunden: Mittel 304 W, Spitze 2111 W um 09:00" in words
+
+
+def test_page_of_a_graph_leads_to_earlier_and_later_times() -> None:
+    def neighbours(target: str) -> dict[str | None, str | None]:
+        return {one["rel"]: one["href"] for one in Page(ask(target).text).all("a") if "rel" in one}
+
+    # NOON is 1795345200; a day has 86400 s
+    assert neighbours("/house/day") == {"prev": "/house/day?end=1795258800"}
+    assert neighbours("/house/day?lang=de&end=1795172400") == {
+        "prev": "/house/day?lang=de&end=1795086000",
+        "next": "/house/day?lang=de&end=1795258800",
+    }
+
+
+def test_page_of_a_past_graph_asks_for_past_pictures_and_figures_and_stands_still() -> None:
+    house = PlainHouse()
+    text = ask(f"/house/day?end={PAST}&lang=en", house).text
+    assert house.figured == [("day", PAST)]
+    pictures = [address for address in addresses_of(Page(text)) if ".png" in address and "/house/" in address]
+    assert pictures
+    assert all(f"end={PAST}" in address for address in pictures)
+    assert "http-equiv" not in text
+    assert "script.js" not in text
+    assert 'href="/house/day?lang=en"' in text  # back to now
+
+
+def test_page_of_the_newest_graph_refreshes_itself_like_the_main_page() -> None:
+    on, off = ask("/house/day").text, ask("/house/day?refresh=off").text
+    assert "script.js" in on
+    assert 'http-equiv="refresh" content="60"' in on
+    assert 'href="/?refresh=off"' in off
+    assert "script.js" not in off
+
+
+def test_page_of_a_graph_without_figures_still_shows_it() -> None:
+    answer = ask("/house/day?lang=en", PlainHouse(fault=ReaderError("The child died.")))
+    assert answer.status == 200
+    assert "Power of the last 24 hours" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "sentence"),
+    [
+        ("/cellar/day?lang=de", 404, "Es gibt keinen Zähler 'cellar'; bekannt: house.\n"),
+        ("/house/decade.png?lang=de", 404, "Es gibt keinen Zeitraum 'decade'; bekannt: " + ", ".join(PERIODS) + ".\n"),
+        ("/house/day?lang=de&end=5", 400, "end muss eine ganze Zahl von 946684800 bis 4102444800 sein, nicht '5'.\n"),
+    ],
+)
+def test_errors_are_answered_in_the_language_of_the_address(target: str, status: int, sentence: str) -> None:
+    answer = ask(target, HTTP_ACCEPT_LANGUAGE="en")
+    assert (answer.status, answer.text) == (status, sentence)
+    assert answer.headers["Content-Language"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "host", "status", "sentence"),
+    [
+        ("/nichts", "GET", "pi.local", 404, "Es gibt keine Seite '/nichts'."),
+        ("/static/nichts", "GET", "pi.local", 404, "Es gibt keine Datei 'nichts'."),
+        ("/?lang=fr", "GET", "pi.local", 400, "lang muss eines von en, de sein, nicht 'fr'."),
+        ("/?x=1", "GET", "pi.local", 400, "Es gibt hier keinen Parameter 'x'; bekannt: lang, refresh."),
+        ("/", "POST", "pi.local", 405, "Diese Seiten lassen sich nur lesen: mit den Methoden GET und HEAD."),
+        ("/house/day.png", "GET", "pi.local", 503, "Der Graph lässt sich gerade nicht zeichnen: rrdtool ended."),
+    ],
+)
+def test_errors_are_answered_in_the_language_of_the_browser(
+    target: str, method: str, host: str, status: int, sentence: str
+) -> None:
+    house = PlainHouse(fault=ReaderError("rrdtool ended"))
+    answer = ask(target, house, method, HTTP_HOST=host, HTTP_ACCEPT_LANGUAGE="de-AT,de;q=0.9")
+    assert (answer.status, answer.text) == (status, sentence + "\n")
+
+
 def test_images_have_their_size_so_that_nothing_jumps() -> None:
-    page = Page(ask("/").text)
+    page = Page(ask("/").text + ask("/house/day").text)
     assert all({"width", "height"} <= one.keys() for one in page.all("img") + page.all("source"))
 
 
 def test_nothing_is_inline() -> None:
-    page = Page(ask("/").text)
+    page = Page(ask("/").text + ask("/house/day").text)
     assert all(one.get("src") for one in page.all("script"))
     assert not page.all("style")
     assert not [name for _, one in page.elements for name in one if name == "style" or name.startswith("on")]
@@ -305,6 +404,15 @@ def test_api_gives_readings_with_null_for_unknown() -> None:
     assert one.headers["Cache-Control"] == "no-store"
 
 
+def test_api_says_no_more_digits_than_mean_something() -> None:
+    reading = HOUSE_METER._replace(
+        imp_per_kwh=96.25, watts=304.4499, last_pulse_time=NOON - 2.87654, meter_reading_watt_hours=24_518_300.06
+    )
+    body = json.loads(ask("/api/v1/meters/house", PlainHouse([reading])).body)
+    assert (body["watts"], body["last_pulse_time"]) == (304.4, 1_795_345_197.123)
+    assert (body["meter_reading_watt_hours"], body["imp_per_kwh"]) == (24_518_300.1, 96.25)
+
+
 def test_picture_is_asked_for_with_all_that_the_address_says() -> None:
     house = PlainHouse()
     answer = ask("/house/day.svg?end=1700000000&width=358&height=230&zoom=2&lang=de&v=17", house)
@@ -336,12 +444,13 @@ def test_other_etags_get_the_picture() -> None:
 
 
 def test_picture_that_cannot_be_drawn_is_503_with_the_sentence() -> None:
-    answer = ask("/house/day.png", PlainHouse(fault=ReaderError("The reading child died.")))
-    assert (answer.status, answer.text) == (503, "The reading child died.\n")
+    answer = ask("/house/day.png", PlainHouse(fault=ReaderError("rrdtool ended")))
+    assert (answer.status, answer.text) == (503, "The graph cannot be drawn at the moment: rrdtool ended.\n")
 
 
 @pytest.mark.parametrize(
-    "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/house/day", "/house", "/static/../page.html",
+    "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/cellar/day", "/house/decade", "/house",
+               "/static/../page.html",
                "/static/page.html", "/api/v1/meters/cellar", "/api/v2/meters", "/Haus/day.png", "/static/day.png"]
 )  # fmt: skip
 def test_unknown_names_are_404(target: str) -> None:
@@ -365,7 +474,7 @@ def test_unknown_names_are_404(target: str) -> None:
         ("end=-1", "end must be a whole number from 946684800 to 4102444800, not '-1'."),
         ("end=" + "9" * 400, f"end must be a whole number from 946684800 to 4102444800, not '{'9' * 60}...'."),
         ("end=", "end must be a whole number from 946684800 to 4102444800, not ''."),
-        ("lang=fr", "lang must be en or de, not 'fr'."),
+        ("lang=fr", "lang must be one of en, de, not 'fr'."),
         ("color=red", "There is no parameter 'color' here; known: end, width, height, zoom, lang, v."),
         ("zoom=1&zoom=2", "A parameter is given twice."),
         ("zoom=%ff", "The query is not a list of at most 20 parameters in UTF-8."),

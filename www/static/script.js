@@ -48,18 +48,23 @@
       const find = (name) => section.querySelector(`.${name}`);
       write(find("watts"), number(meter.watts, meter.watts !== null && meter.watts < 9.95 ? 1 : 0));
       find("at-most").hidden = !meter.watts_at_most;
-      if (meter.last_pulse_time !== null) writePulse(find("last-pulse"), meter.last_pulse_time);
+      find("power").classList.toggle("unknown", meter.watts === null);
+      const pulse = find("last-pulse");
+      if (meter.watts === null) write(pulse, pulse.dataset.waiting);
+      else if (meter.last_pulse_time === null) write(pulse, pulse.dataset.text.replace("{time}", "–"));
+      else writePulse(pulse, meter.last_pulse_time);
       write(find("today"), kwh(meter.today_watt_hours, 2));
       write(find("yesterday"), kwh(meter.yesterday_watt_hours, 2));
       write(find("meter-reading"), kwh(meter.meter_reading_watt_hours, 1));
     }
   }
 
-  // The page as the server would show it now: notices, unknown parts of the days, details, descriptions of graphs.
+  // The page as the server would show it now: notices, unknown parts of the days, details, descriptions of graphs,
+  // and on the page of one graph the links to the times before.
   async function rest() {
     pageTime = Date.now();
     const fresh = new DOMParser().parseFromString(await (await ask(location.href)).text(), "text/html");
-    for (const selector of ["#notices", ".energy small", "details dl"]) {
+    for (const selector of ["#notices", ".energy small", "details dl", "figcaption", ".times"]) {
       const [old, now] = [document, fresh].map((root) => root.querySelectorAll(selector));
       if (old.length !== now.length) return location.reload(); // another set of meters
       old.forEach((element, index) => {
@@ -103,7 +108,7 @@
     if (!document.hidden) {
       const missing = document.getElementById("no-answer");
       try {
-        await live();
+        if (document.querySelector(".meter")) await live();
         if (Date.now() - pageTime > PAGE_MS) await rest();
         for (const picture of document.querySelectorAll("picture")) if (due(picture)) await redraw(picture);
         missing.hidden = true;
