@@ -91,6 +91,10 @@ class House:
         offset = self._counting.offset
         return clock.monotonic() + (clock.offset() if offset is None else offset)
 
+    def labels(self) -> dict[str, str]:
+        """What the meters are called, by name."""
+        return {name: room.readings.settings.label for name, room in self._rooms.items()}
+
     def health(self) -> Health:
         """What is wrong with the counting and its data, and what is worth a look."""
         now = self._counting.clock.monotonic()
@@ -112,7 +116,7 @@ class House:
         return [Notice("clock_waiting" if self._counting.offset is None else "clock_untrusted", None, None)]
 
     def _reader_notices(self) -> list[Notice]:
-        return [Notice("reader", None, self._reader.fault)] if self._reader.fault else []
+        return [Notice("reader", None, None)] if self._reader.fault else []
 
     def _meter_notices(self, room: Room, now: float) -> list[Notice]:
         """Too long without a pulse, lost edges, rows that wait for the disk for too long."""

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 # Names of meters and periods; the folder static has its own pictures.
 PICTURE_PATH = re.compile(r"/(?!static/)([a-z0-9_-]+)/([a-z0-9]+)\.(png|svg)")
+LEAST_FRESH_SECONDS = 2  # reloading faster shows nothing new
 IMAGE_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 
 
-def with_pictures(app: WSGIApplication, draw: Callable[[str, PictureRequest], Picture]) -> WSGIApplication:
+def with_pictures(
+    app: WSGIApplication, draw: Callable[[str, PictureRequest], Picture], now: Callable[[], float]
+) -> WSGIApplication:
     """Answer the addresses of pictures with what `draw` makes for the name of a meter, and leave the rest to `app`."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -31,17 +34,18 @@ def with_pictures(app: WSGIApplication, draw: Callable[[str, PictureRequest], Pi
         meter, period, image_format = asked.groups()
         query, accepted = environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT_LANGUAGE", "")
         picture = draw(meter, picture_request(period, image_format, query, accepted))
-        return _send(picture, IMAGE_TYPES[image_format], environ, start_response)
+        fresh_seconds = max(LEAST_FRESH_SECONDS, picture.stale_time - int(now()))
+        return _send(picture, fresh_seconds, IMAGE_TYPES[image_format], environ, start_response)
 
     return answer
 
 
 def _send(
-    picture: Picture, content_type: str, environ: WSGIEnvironment, start_response: StartResponse
+    picture: Picture, fresh_seconds: int, content_type: str, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
     """Answer with the picture; a browser that has it already gets 304."""
     headers = [
-        ("Cache-Control", f"private, max-age={picture.fresh_seconds}, must-revalidate"),
+        ("Cache-Control", f"private, max-age={fresh_seconds}, must-revalidate"),
         ("ETag", f'"{picture.etag}"'),
         ("Vary", "Accept-Language"),
     ]

@@ -125,9 +125,8 @@ def notice_text(notice: Notice, labels: Mapping[str, str], words: Words) -> str:
     return f"{labels.get(notice.meter, notice.meter)}: {sentence}" if notice.meter else sentence
 
 
-def notice_texts(notices: Sequence[Notice], readings: Sequence[MeterReading], words: Words) -> list[str]:
-    """The sentences of all `notices`, with the labels of `readings`."""
-    labels = {reading.meter: reading.label for reading in readings}
+def notice_texts(notices: Sequence[Notice], labels: Mapping[str, str], words: Words) -> list[str]:
+    """The sentences of all `notices`; `labels` gives the names of meters."""
     return [notice_text(notice, labels, words) for notice in notices]
 
 

@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 
     image: bytes
     etag: str
-    fresh_seconds: int
+    stale_time: int  # Unix seconds: asked for again from then on, it may look different
 
 
 class BarFigures(NamedTuple):
@@ -137,7 +137,7 @@ class Gallery:
         image = self._reader.graph(arguments, request.language).image
         if request.image_format == "svg":
             image = in_pixels(image)
-        return Picture(image, hashlib.sha256(image).hexdigest()[:20], period.fresh_seconds)
+        return Picture(image, hashlib.sha256(image).hexdigest()[:20], reach.due_rounded)
 
     def figures(self, subject: Subject, period: Period, end: int | None, until: int) -> Figures | BarFigures:
         """The figures of the picture that ends at `end` (None: the newest). Raises ReaderError."""

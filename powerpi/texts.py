@@ -107,7 +107,7 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     },
     "alt_bars": {
         "en": ": mean {mean}\u00a0kWh, highest {peak}\u00a0kWh",
-        "de": ": Mittel {mean}\u00a0kWh, höchstens {peak}\u00a0kWh",
+        "de": ": Mittel {mean}\u00a0kWh, Höchstwert {peak}\u00a0kWh",
     },
     "alt_peak_clock": {"en": " at %H:%M", "de": " um %H:%M"},
     "alt_peak_moment": {"en": " on %Y-%m-%d at %H:%M", "de": " am %d.%m.%Y um %H:%M"},
@@ -130,24 +130,24 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
         "de": "Die Uhr wurde nie vom Netz bestätigt: Die Zeiten können falsch sein.",
     },
     "notice_disk": {
-        "en": "Writing fails, what was counted is kept in memory: {value}",
-        "de": "Das Schreiben misslingt, Gezähltes bleibt im Speicher: {value}",
+        "en": "Storing fails; what is counted is kept in memory: {value}",
+        "de": "Das Speichern misslingt; Gezähltes bleibt im Arbeitsspeicher: {value}",
     },
     "notice_thread_dead": {
-        "en": "A part of PowerPi has stopped: {value}. It restarts itself.",
-        "de": "Ein Teil von PowerPi steht: {value}. Es startet sich neu.",
+        "en": "A part of PowerPi has stopped or hangs: {value}. If this stays, restart PowerPi.",
+        "de": "Ein Teil von PowerPi steht oder hängt: {value}. Wenn das so bleibt, PowerPi neu starten.",
     },
     "notice_reader": {
-        "en": "The graphs cannot be drawn at the moment: {value}. Counting goes on.",
-        "de": "Die Graphen lassen sich gerade nicht zeichnen: {value}. Gezählt wird weiter.",
+        "en": "The graphs cannot be drawn at the moment; the log says why. Counting goes on.",
+        "de": "Die Graphen lassen sich gerade nicht zeichnen; das Protokoll sagt, warum. Gezählt wird weiter.",
     },
     "notice_edges_lost": {
-        "en": "{value} edges were lost; the count may be too low.",
-        "de": "{value} Flanken gingen verloren; der Zählerstand kann zu niedrig sein.",
+        "en": "Edges were lost today, {value} since the start; the count may be too low.",
+        "de": "Heute gingen Flanken verloren, {value} seit dem Start; der Zählerstand kann zu niedrig sein.",
     },
     "notice_stored_late": {
-        "en": "The last values were stored late.",
-        "de": "Die letzten Werte wurden verspätet gespeichert.",
+        "en": "The newest values are still waiting to be stored.",
+        "de": "Die neuesten Werte warten noch darauf, gespeichert zu werden.",
     },
 }
 
@@ -202,8 +202,8 @@ ERROR_TEXTS: dict[str, dict[str, str]] = {
         "de": "Diese Seiten lassen sich nur lesen: mit den Methoden GET und HEAD.",
     },
     "error_reader": {
-        "en": "The graph cannot be drawn at the moment: {reason}.",
-        "de": "Der Graph lässt sich gerade nicht zeichnen: {reason}.",
+        "en": "The graph cannot be drawn at the moment; the log says why.",
+        "de": "Der Graph lässt sich gerade nicht zeichnen; das Protokoll sagt, warum.",
     },
     "error_store": {
         "en": "The stored values cannot be had at the moment: {reason}.",

@@ -54,6 +54,9 @@ class House(Protocol):
     def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
         """What the graph that ends at `end` shows, None where unknown; raises UnknownNameError or ReaderError."""
 
+    def labels(self) -> Mapping[str, str]:
+        """What the meters are called, by name."""
+
     def health(self) -> Health:
         """What is wrong, if anything."""
 
@@ -80,7 +83,7 @@ def application(
         ("/<path:path>", pages.nothing),
     ):
         app.route(rule, "GET", callback)
-    return guarded(with_pictures(app, house.picture), own_names(socket.gethostname()) | set(host_names))
+    return guarded(with_pictures(app, house.picture, now), own_names(socket.gethostname()) | set(host_names))
 
 
 class Pages:
@@ -103,7 +106,6 @@ class Pages:
         return self._html(
             "page",
             given,
-            readings,
             meters=[meter_view(reading, words, self.zone, self.now()) for reading in readings],
             graphs={reading.meter: self._graphs(reading.meter, spoken) for reading in readings},
             enlarged=lambda meter, period: _address(f"/{meter}/{period}", given),
@@ -119,7 +121,6 @@ class Pages:
         return self._html(
             "graph",
             given,
-            self.house.meters(),
             label=reading.label,
             graph=graph_view(asked, self._figures(meter, asked, end), words, self.zone, end),
             beside=neighbours(asked, end, self.zone, self.now()),
@@ -141,11 +142,11 @@ class Pages:
     def health(self) -> bytes:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
         parameters(_query(), ())
-        health, readings, words = self.house.health(), self.house.meters(), self.catalogue["en"]
+        health, labels, words = self.house.health(), self.house.labels(), self.catalogue["en"]
         answer = {
             "status": "fault" if health.faults else "warning" if health.warnings else "ok",
-            "faults": notice_texts(health.faults, readings, words),
-            "warnings": notice_texts(health.warnings, readings, words),
+            "faults": notice_texts(health.faults, labels, words),
+            "warnings": notice_texts(health.warnings, labels, words),
         }
         return _json(answer, 503 if health.faults else 200)
 
@@ -172,9 +173,7 @@ class Pages:
         """Every other address."""
         raise UnknownNameError("no_page", name=shown("/" + path))
 
-    def _html(
-        self, template: str, given: Mapping[str, str], readings: Sequence[MeterReading], **views: object
-    ) -> bytes:
+    def _html(self, template: str, given: Mapping[str, str], **views: object) -> bytes:
         """A page of that template, with what all pages share: language, notices, links in head and foot."""
         path, spoken = bottle.request.path, language(given, _accepted())
         words, health = self.catalogue[spoken], self.house.health()
@@ -183,8 +182,8 @@ class Pages:
             language=spoken,
             words=words,
             zone=self.zone.key or "",  # without a name the script takes the browser's zone
-            faults=notice_texts(health.faults, readings, words),
-            warnings=notice_texts(health.warnings, readings, words),
+            faults=notice_texts(health.faults, self.house.labels(), words),
+            warnings=notice_texts(health.warnings, self.house.labels(), words),
             refresh=None if "end" in given else refresh,  # the past stays as it is
             home=_address("/", _kept(given)),
             address=lambda **changes: _address(path, {**given, **changes}),
@@ -195,8 +194,13 @@ class Pages:
         return _reply(body.encode(), "text/html; charset=utf-8", CHECKED, Vary="Accept-Language")
 
     def _graphs(self, meter: str, spoken: str) -> list[GraphView]:
-        words = self.catalogue[spoken]
-        return [graph_view(period, self._figures(meter, period), words, self.zone) for period in PERIODS.values()]
+        """All graphs of a meter; once one cannot be drawn the others are not asked for: each may take long to fail."""
+        views, failed = [], False
+        for period in PERIODS.values():
+            figures = None if failed else self._figures(meter, period)
+            failed = figures is None
+            views.append(graph_view(period, figures, self.catalogue[spoken], self.zone))
+        return views
 
     def _figures(self, meter: str, period: Period, end: int | None = None) -> Figures | BarFigures | None:
         """The figures of a graph; the page also works while none can be had."""

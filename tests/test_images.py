@@ -37,7 +37,7 @@ def test_only_addresses_of_pictures_are_drawn(path: str, drawn: list[tuple[str, 
 
     def draw(meter: str, request: PictureRequest) -> Picture:
         asked.append((meter, request.period, request.image_format))
-        return Picture(b"drawn", "tag", 60)
+        return Picture(b"drawn", "tag", 1060)
 
     def page(environ, start_response):
         return [b"page"]
@@ -45,6 +45,6 @@ def test_only_addresses_of_pictures_are_drawn(path: str, drawn: list[tuple[str, 
     def start_response(status, headers):
         assert drawn
 
-    body = with_pictures(page, draw)({"PATH_INFO": path, "REQUEST_METHOD": "GET"}, start_response)
+    body = with_pictures(page, draw, lambda: 1000.0)({"PATH_INFO": path, "REQUEST_METHOD": "GET"}, start_response)
     assert asked == drawn
     assert body == [b"drawn" if drawn else b"page"]

@@ -60,7 +60,7 @@ def test_bars_speak_of_energy() -> None:
         alt("month", figures, "en")
         == "Energy per day of the last 31 days: mean 8.7 kWh, highest 18.4 kWh on 2026-07-05"
     )
-    assert alt("year", figures, "de").endswith("Mittel 8,7 kWh, höchstens 18,4 kWh im Monat 07/2026")
+    assert alt("year", figures, "de").endswith("Mittel 8,7 kWh, Höchstwert 18,4 kWh im Monat 07/2026")
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,7 @@ def test_unknown_power_says_what_it_waits_for_and_an_unknown_time_is_a_dash() ->
 def test_notice_names_its_meter_by_label_and_otherwise_none() -> None:
     words = texts("en")
     labels = {"pump": "Heat pump"}
-    assert notice_text(Notice("edges_lost", "pump", "3"), labels, words).startswith("Heat pump: 3 edges were lost")
+    assert notice_text(Notice("edges_lost", "pump", "3"), labels, words).startswith(
+        "Heat pump: Edges were lost today, 3 since"
+    )
     assert notice_text(Notice("clock_waiting", None, None), labels, words).startswith("The clock is not set yet")

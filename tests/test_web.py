@@ -81,7 +81,7 @@ class PlainHouse:
         self.asked.append(request)
         if self.fault:
             raise self.fault
-        return Picture(IMAGE, f"tag-{request.language}", 60)
+        return Picture(IMAGE, f"tag-{request.language}", int(NOON) + 60)
 
     def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
         assert meter in {one.meter for one in self.readings}
@@ -91,6 +91,9 @@ class PlainHouse:
         if PERIODS[period].bars:
             return BarFigures(8700.0, 18_420.0, int(NOON))
         return Figures(304.2, 2111.0, NOON - 3 * 3600, 0, 658.0)
+
+    def labels(self) -> dict[str, str]:
+        return {reading.meter: reading.label for reading in self.readings}
 
     def health(self) -> Health:
         return self.state
@@ -212,7 +215,7 @@ def test_label_is_escaped() -> None:
 def test_graphs_carry_their_figures_as_alternative_text() -> None:
     alts = [(image["alt"] or "").replace("\u00a0", " ") for image in Page(ask("/?lang=de").text).all("img")][1:]
     assert alts[2] == "Leistung der letzten 24 Stunden: Mittel 304 W, Spitze 2111 W um 09:00"
-    assert alts[4] == "Energie je Tag der letzten 31 Tage: Mittel 8,7 kWh, höchstens 18,4 kWh am 22.11.2026"
+    assert alts[4] == "Energie je Tag der letzten 31 Tage: Mittel 8,7 kWh, Höchstwert 18,4 kWh am 22.11.2026"
     assert len(alts) == 7
 
 
@@ -325,7 +328,13 @@ def test_errors_are_answered_in_the_language_of_the_address(target: str, status:
         ("/?lang=fr", "GET", "pi.local", 400, "lang muss eines von en, de sein, nicht 'fr'."),
         ("/?x=1", "GET", "pi.local", 400, "Es gibt hier keinen Parameter 'x'; bekannt: lang, refresh."),
         ("/", "POST", "pi.local", 405, "Diese Seiten lassen sich nur lesen: mit den Methoden GET und HEAD."),
-        ("/house/day.png", "GET", "pi.local", 503, "Der Graph lässt sich gerade nicht zeichnen: rrdtool ended."),
+        (
+            "/house/day.png",
+            "GET",
+            "pi.local",
+            503,
+            "Der Graph lässt sich gerade nicht zeichnen; das Protokoll sagt, warum.",
+        ),
     ],
 )
 def test_errors_are_answered_in_the_language_of_the_browser(
@@ -391,8 +400,8 @@ def test_health_says_ok_warning_and_fault() -> None:
     assert [answer.status for answer in answers] == [200, 200, 503]
     bodies = [json.loads(answer.body) for answer in answers]
     assert [body["status"] for body in bodies] == ["ok", "warning", "fault"]
-    assert bodies[2]["warnings"] == ["The last values were stored late."]
-    assert bodies[2]["faults"] == ["Haus & Hof: Writing fails, what was counted is kept in memory: No space left"]
+    assert bodies[2]["warnings"] == ["The newest values are still waiting to be stored."]
+    assert bodies[2]["faults"] == ["Haus & Hof: Storing fails; what is counted is kept in memory: No space left"]
 
 
 def test_api_gives_readings_with_null_for_unknown() -> None:
@@ -445,7 +454,7 @@ def test_other_etags_get_the_picture() -> None:
 
 def test_picture_that_cannot_be_drawn_is_503_with_the_sentence() -> None:
     answer = ask("/house/day.png", PlainHouse(fault=ReaderError("rrdtool ended")))
-    assert (answer.status, answer.text) == (503, "The graph cannot be drawn at the moment: rrdtool ended.\n")
+    assert (answer.status, answer.text) == (503, "The graph cannot be drawn at the moment; the log says why.\n")
 
 
 @pytest.mark.parametrize(
