@@ -117,7 +117,7 @@ def curve_arguments(rrd: Path, imp_per_kwh: float, span: Span, seen: Figures, lo
         f"AREA:w{AREA_COLOR}: {look.words['graph_power']}",
         *(band(rrd, imp_per_kwh, legend) if row_seconds > ROW_SECONDS else comment(legend)),
         f"LINE1:w{LINE_COLOR}",
-        *levels(seen, look),
+        *(levels(seen, look) if mostly_known(seen, span) else []),
         *([gap_legend(look)] if gap_seen else []),
     ]
 
@@ -145,6 +145,11 @@ def peak_legend(seen: Figures, look: Look, clock: bool) -> str:
     time = datetime.fromtimestamp(seen.peak_time, look.zone)
     when = time.strftime(look.words["graph_clock_format" if clock else "graph_moment_format"])
     return escaped(f"{look.words['graph_peak']} {watts_text(seen.peak_watts, look)} ({when})")
+
+
+def mostly_known(seen: Figures, span: Span) -> bool:
+    """Whether at least half of what is due is known: a mean of less would be a line through what nobody measured."""
+    return (seen.unknown_seconds or 0) <= (min(span.due, span.end) - span.start) / 2
 
 
 def levels(seen: Figures, look: Look) -> list[str]:

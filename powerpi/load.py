@@ -105,7 +105,7 @@ def laundry(day: Day) -> Iterator[Run]:
     yield from _cycles(start + 0.4, 50, 220, 0.7, 1)
     yield _run(start + 1.25, 7, 480)
     if dice.random() < 0.9 * day.winter:
-        yield from _cycles(start + 1.6, dice.uniform(50, 80), 2300, 0.75, 5)
+        yield from _cycles(start + 1.6, dice.uniform(50, 80), 2300, 0.75, 11)
 
 
 def dishes(day: Day) -> Iterator[Run]:

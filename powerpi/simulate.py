@@ -192,11 +192,6 @@ def _step_pulses(
     return times, pulse_energy - rest
 
 
-def pulse_times(load: Load, imp_per_kwh: float, start: float, zone: ZoneInfo, fraction: float = 0.0) -> Iterator[float]:
-    """The times of `pulse_steps` one by one; with a load that stays at 0 W the next one never comes."""
-    return chain.from_iterable(step.times for step in pulse_steps(load, imp_per_kwh, start, zone, fraction))
-
-
 class Contact(Protocol):
     """The pin of gpiozero's mock factory, as far as it is used here."""
 

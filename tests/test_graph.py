@@ -8,7 +8,7 @@ from drawing import BERLIN, draw, feed, look, make_store, plot_columns
 
 from powerpi.graph import Figures, Span, curve_arguments, figures, figures_arguments
 from powerpi.periods import PERIODS
-from powerpi.picture import Size
+from powerpi.picture import MEAN_COLOR, Size
 
 END = int(datetime(2026, 11, 22, 20, 0, tzinfo=BERLIN).timestamp())
 HOUR = Span(END - 3600, END, END)
@@ -182,3 +182,10 @@ def test_svg_is_an_svg(store: Path) -> None:
 def test_path_with_a_colon_is_one_file(store: Path) -> None:
     assert ":" in store.name
     assert seen(store, HOUR).peak_watts is not None
+
+
+@pytest.mark.parametrize(("unknown_seconds", "drawn"), [(1790.0, True), (1810.0, False)])
+def test_no_mean_is_drawn_through_a_span_that_is_mostly_unknown(unknown_seconds: float, drawn: bool) -> None:
+    seen = Figures(500.0, 600.0, END - 60.0, unknown_seconds, 590.0)
+    arguments = curve_arguments(Path("house.rrd"), 1000, HOUR, seen, look())
+    assert any(MEAN_COLOR in argument for argument in arguments) is drawn

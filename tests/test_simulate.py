@@ -20,7 +20,6 @@ from powerpi.simulate import (
     energy_rows,
     load_slices,
     pulse_steps,
-    pulse_times,
 )
 
 UTC = ZoneInfo("UTC")
@@ -40,6 +39,11 @@ class Constant:
 class HundredTimesTheHour:
     def day_watts(self, _date):
         return [step // 360 * 100 for step in range(8640)]
+
+
+def pulse_times(*arguments):
+    """The times of all steps one by one."""
+    return chain.from_iterable(step.times for step in pulse_steps(*arguments))
 
 
 def midnight(zone, date):
