@@ -185,7 +185,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         ),
     ),
     "meter": (
-        Key("label", "", _label, "at most 40 characters in one line", "What the page calls the meter; empty: its name."),
+        Key("label", "", _label, "at most 40 characters in one line", "What the page calls the meter (else its name)."),
         Key("gpio", "", _number(0, 27), "a GPIO number from 0 to 27", "GPIO (not the pin's place) of the S0 contact."),
         Key(
             "imp_per_kwh", "1000", _decimal(0.001, 100_000),
