@@ -101,7 +101,7 @@ class Counting(Worker):
     def _trust(self, now: float) -> None:
         if not self.trusted and self.clock.trusted():
             self.trusted = True
-            log.info("the clock is synchronised, %.0f s after the start", now - self._began)
+            log.info("the clock is trusted, %.0f s after the start", now - self._began)
 
     def _write_due(self, now: float) -> None:
         if now >= self._next_register:
