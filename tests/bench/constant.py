@@ -15,7 +15,7 @@ from typing import Any
 
 import waitress
 
-from powerpi.daemon import WEB_SETTINGS
+from powerpi.server import WEB_SETTINGS
 
 
 def main() -> None:

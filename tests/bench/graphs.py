@@ -31,8 +31,9 @@ from powerpi.config import Settings
 from powerpi.demo import METER
 from powerpi.periods import PERIODS
 from powerpi.pictures import Gallery, PictureRequest, Subject
-from powerpi.reader import Drawing, Reader, total_arguments, totals
-from powerpi.readings import Energies, Span, Total
+from powerpi.reader import Drawing, Reader
+from powerpi.readings import Energies
+from powerpi.totals import Span, Total, total_arguments, totals
 from tests.bench.common import (
     Client,
     Figure,
@@ -81,7 +82,7 @@ class Recorder(Reader):
 
     asked: Sequence[str] = ()
 
-    def graph(self, arguments: Sequence[str], language: str) -> Drawing:
+    def graph(self, arguments: Sequence[str], language: str | None = None) -> Drawing:
         """As Reader.graph."""
         self.asked = arguments
         return super().graph(arguments, language)
@@ -96,12 +97,12 @@ class Twin:
         rrd, meter = chosen.state / f"{METER}.rrd", chosen.meters[0]
 
         def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
-            return totals(reader.graph(total_arguments(rrd, spans, step_seconds), reader.language).prints)
+            return totals(reader.graph(total_arguments(rrd, spans, step_seconds)).prints)
 
         energies = Energies(rrd, meter.imp_per_kwh, read)
         self._gallery = Gallery(reader, chosen.timezone, names)
-        self._subject = Subject(METER, rrd, meter.imp_per_kwh, energies, lambda: None)
         self.newest_time = int(rrdtool.last(str(rrd)))
+        self._subject = Subject(METER, rrd, meter.imp_per_kwh, energies, lambda: self.newest_time)
         os.environ["TZ"] = chosen.timezone.key or "UTC"
         time.tzset()
 
