@@ -1,7 +1,7 @@
 """The configuration file (INI) to frozen settings; every fault at once, or none and a start.
 
 `SECTIONS` is the one table of all keys: name, default as written in the file, how to read it, what is wanted, and
-what it means. The sample file and the README are compared with it by tests."""
+what it means. Tests compare the keys and defaults of the sample file and the README with it."""
 
 from __future__ import annotations
 

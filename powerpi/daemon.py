@@ -93,7 +93,7 @@ def build_reader(settings: Settings, gate: Lock) -> tuple[Reader, Callable[[str]
         return locale_environment(language, settings.state / "locale")
 
     def environment(language: str) -> Mapping[str, str]:
-        own = {"TZ": settings.timezone.key or "UTC", "XDG_CACHE_HOME": str(settings.state / "cache")}
+        own = {"TZ": settings.timezone.key, "XDG_CACHE_HOME": str(settings.state / "cache")}
         return {**own, **locale(language)[0]}
 
     return Reader(gate, environment), lambda language: locale(language)[1]

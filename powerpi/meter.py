@@ -53,7 +53,7 @@ class Live(NamedTuple):
 
 
 class Meter:
-    """The counting of one contact, without a thread: edges in, rows to the store."""
+    """One contact and its store; every method belongs to the counting thread, `live` may be read by any."""
 
     def __init__(self, name: str, source: EdgeSource, store: Store, min_pulse_seconds: float, start: int) -> None:
         self.name = name

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from powerpi.ask import END_TIMES
 from powerpi.graph import Figures
-from powerpi.periods import PERIODS, Period, day_start, edges, month_start, span_text
+from powerpi.periods import PERIODS, Period, day_start, midnights, month_start, span_text
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
 from powerpi.store import LOSSLESS_DAYS
@@ -94,7 +94,7 @@ def _past(key: str, period: Period, end: int, words: Words, zone: ZoneInfo) -> s
     """A text about what is shown: from and to the minute, or the first and the last bar."""
     first, last = end - period.seconds, end
     if period.bars:
-        first, *_, last, _ = edges(period, end, zone)
+        first, *_, last, _ = midnights(period, end, zone)
     time_format = words[f"format_past_{_kind(period)}"]
     return words[key].format(start=_local(first, zone, time_format), end=_local(last, zone, time_format))
 
@@ -105,7 +105,7 @@ def neighbours(period: Period, end: int | None, zone: ZoneInfo, now: float) -> N
     earlier, later = seen - period.seconds, seen + period.seconds
     oldest = int(now) - LOSSLESS_DAYS * 86400  # curves are drawn from the lossless archive
     if period.bars:
-        first, *_, after = edges(period, seen, zone)
+        first, *_, after = midnights(period, seen, zone)
         start = month_start if period.bars == "month" else day_start
         earlier, later, oldest = first, start(after, zone, period.bar_count), END_TIMES[0]
     return Neighbours(earlier if earlier > oldest else None, later if end is not None and later < now else None)

@@ -56,7 +56,7 @@ def month_start(time: float, zone: ZoneInfo, months: int = 0) -> int:
     return int(datetime(year, month + 1, 1, tzinfo=zone).timestamp())
 
 
-def edges(period: Period, end: float, zone: ZoneInfo) -> list[int]:
+def midnights(period: Period, end: float, zone: ZoneInfo) -> list[int]:
     """Local midnights between the bars (bar_count + 1); the last bar holds the instant before `end`."""
     start = month_start if period.bars == "month" else day_start
     return [start(end - 1, zone, number) for number in range(1 - period.bar_count, 2)]

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from powerpi import bars, graph
 from powerpi.bars import Bar
 from powerpi.graph import Figures, Span
-from powerpi.periods import PERIODS, Period, edges
+from powerpi.periods import PERIODS, Period, midnights
 from powerpi.picture import Look, Size
 from powerpi.pulses import STEP_SECONDS
 from powerpi.reader import Reader
@@ -167,7 +167,7 @@ class Gallery:
         return found  # type: ignore[no-any-return]
 
     def _bars(self, subject: Subject, period: Period, reach: Reach) -> list[Bar]:
-        spans = list(pairwise(edges(period, reach.end, self._zone)))
+        spans = list(pairwise(midnights(period, reach.end, self._zone)))
         energies = subject.energies.of(spans, reach.due)
         return [
             Bar(start, end, energy.watt_hours, end - start - energy.known_seconds)

@@ -38,16 +38,17 @@ def chip_label(device: Path) -> str:
 
 def header_chip(devices: Path = Path("/dev")) -> int:
     """The number of the chip behind the Pi's 40-pin header: it differs between kernels, the label does not."""
-    labels = {}
+    numbers: dict[str, int] = {}
+    refusals = []
     for device in sorted(devices.glob("gpiochip*")):
         try:
-            labels[chip_label(device)] = int(device.name.removeprefix("gpiochip"))
+            numbers[chip_label(device)] = int(device.name.removeprefix("gpiochip"))
         except OSError as error:
-            labels[f"{device}: {error.strerror}"] = -1
+            refusals.append(f"{device}: {error.strerror}")
     for label in PI_CHIP_LABELS:
-        if labels.get(label, -1) >= 0:
-            return labels[label]
-    found = ", ".join(labels) or "none"
+        if label in numbers:
+            return numbers[label]
+    found = ", ".join([*numbers, *refusals]) or "none"
     raise PinError(
         f"no Raspberry Pi GPIO chip found (wanted {', '.join(PI_CHIP_LABELS)}; found: {found}); is this a Pi, and is"
         " the user in group gpio? Without one, try `powerpi demo`"
@@ -127,8 +128,7 @@ class Pin:
 
     def drain(self) -> list[Edge]:
         """The edges since the last call, oldest first."""
-        edges = self._edges
-        return [Edge(time, level == self._closed_level) for time, level in _popped(edges)]
+        return [Edge(time, level == self._closed_level) for time, level in _popped(self._edges)]
 
     def close(self) -> None:
         """Stop listening; edges already taken stay for `drain`."""

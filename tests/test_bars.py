@@ -8,7 +8,7 @@ import pytest
 from drawing import BERLIN, draw, feed, look, make_store, plot_columns
 
 from powerpi.bars import Bar, bars_arguments, energy_text, missing_seconds, unit_of
-from powerpi.periods import PERIODS, edges
+from powerpi.periods import PERIODS, midnights
 from powerpi.picture import Size
 
 NOON = int(datetime(2026, 11, 22, 12, 0, tzinfo=BERLIN).timestamp())
@@ -25,7 +25,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def known(period: Any, watt_hours: float = 12_000, end: int = NOON) -> list[Bar]:
     """A bar for every place, all alike and all measured in full."""
-    return [Bar(start, stop, watt_hours, 0) for start, stop in pairwise(edges(period, end, BERLIN))]
+    return [Bar(start, stop, watt_hours, 0) for start, stop in pairwise(midnights(period, end, BERLIN))]
 
 
 def option(arguments: list[str], name: str) -> str:

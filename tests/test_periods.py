@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerpi.periods import PERIODS, WAITING_SECONDS, Period, day_start, edges, known_until, month_start, span_text
+from powerpi.periods import PERIODS, WAITING_SECONDS, Period, day_start, known_until, midnights, month_start, span_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "UTC"]
@@ -82,14 +82,14 @@ def test_every_instant_lies_in_its_own_day_and_month(time: int, name: str) -> No
 
 
 def test_the_last_bar_is_the_running_month() -> None:
-    bounds = edges(PERIODS["year"], utc("2024-03-31 12:00"), BERLIN)
+    bounds = midnights(PERIODS["year"], utc("2024-03-31 12:00"), BERLIN)
     assert len(bounds) == 13
     assert bounds[0] == utc("2023-03-31 22:00")  # 1 April 2023
     assert bounds[-2:] == [utc("2024-02-29 23:00"), utc("2024-03-31 22:00")]
 
 
 def test_a_month_has_31_daily_bars_of_23_to_25_hours() -> None:
-    bounds = edges(PERIODS["month"], utc("2024-04-10 12:00"), BERLIN)
+    bounds = midnights(PERIODS["month"], utc("2024-04-10 12:00"), BERLIN)
     lengths = [end - start for start, end in pairwise(bounds)]
     assert len(lengths) == 31
     assert sorted(lengths)[:2] == [23 * 3600, 24 * 3600]
@@ -97,8 +97,8 @@ def test_a_month_has_31_daily_bars_of_23_to_25_hours() -> None:
 
 
 def test_at_midnight_the_last_bar_is_the_day_that_has_just_ended() -> None:
-    assert edges(PERIODS["month"], utc("2024-01-15 23:00"), BERLIN)[-1] == utc("2024-01-15 23:00")
-    assert edges(PERIODS["month"], utc("2024-01-15 23:00:10"), BERLIN)[-1] == utc("2024-01-16 23:00")
+    assert midnights(PERIODS["month"], utc("2024-01-15 23:00"), BERLIN)[-1] == utc("2024-01-15 23:00")
+    assert midnights(PERIODS["month"], utc("2024-01-15 23:00:10"), BERLIN)[-1] == utc("2024-01-16 23:00")
 
 
 @pytest.mark.parametrize("period", PERIODS.values(), ids=lambda period: period.name)
@@ -111,7 +111,7 @@ def test_a_period_is_a_curve_or_bars_and_its_pictures_stay_fresh_for_less_than_i
 @pytest.mark.parametrize("name", ["month", "quarter", "year"])
 def test_bars_span_about_the_length_that_the_period_states(name: str) -> None:
     period = PERIODS[name]
-    bounds = edges(period, utc("2024-01-15 12:00"), BERLIN)
+    bounds = midnights(period, utc("2024-01-15 12:00"), BERLIN)
     assert bounds[-1] - bounds[0] == pytest.approx(period.seconds, rel=0.01)
 
 
