@@ -11,7 +11,7 @@ from powerpi.errors import UnknownNameError, shown
 from powerpi.graph import Figures
 from powerpi.meter import Meter
 from powerpi.periods import PERIODS, known_until, span_text
-from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Subject
+from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Settled, Subject
 from powerpi.pulses import IDLE_SECONDS
 from powerpi.reader import Reader
 from powerpi.readings import Health, MeterReading, MeterReadings, Notice
@@ -49,13 +49,13 @@ class House:
             lambda: self._settle(room.meter),
         )
 
-    def _settle(self, meter: Meter) -> int:
-        """Have rows that are not on disk yet written before somebody looks; the time of the newest one there."""
+    def _settle(self, meter: Meter) -> Settled:
+        """Have rows that are not on disk yet written before somebody looks."""
         rows = meter.live.rows
-        if rows and rows[-1] != meter.store.last_row:
-            self._counting.flush(FLUSH_WAIT_SECONDS)
+        waiting = bool(rows) and rows[-1] != meter.store.last_row
+        complete = not waiting or self._counting.flush(FLUSH_WAIT_SECONDS)
         stored = meter.store.last_row
-        return stored.time if stored else 0
+        return Settled(stored.time if stored else 0, complete)
 
     def meters(self) -> list[MeterReading]:
         """All meters, in the order of the configuration."""

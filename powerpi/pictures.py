@@ -57,6 +57,13 @@ class BarFigures(NamedTuple):
     peak_start: int | None  # Unix seconds
 
 
+class Settled(NamedTuple):
+    """What a meter's file holds after its newest rows were to be written."""
+
+    stored: int  # time of the newest row there, Unix seconds; 0: none
+    complete: bool  # whether no row made so far is missing there
+
+
 class Subject(NamedTuple):
     """The meter to be drawn."""
 
@@ -64,7 +71,7 @@ class Subject(NamedTuple):
     rrd: Path
     imp_per_kwh: float
     energies: Energies
-    settle: Callable[[], int]  # brings rows that are in memory to the file; the time of the newest row there
+    settle: Callable[[], Settled]  # brings rows that are in memory to the file
 
 
 class Cache:
@@ -116,9 +123,9 @@ class Gallery:
 
     def _draw_settled(self, subject: Subject, request: PictureRequest, reach: Reach, key: Any) -> Picture:
         """Draw what is on disk by now; remember it unless newer rows could not be written."""
-        stored = subject.settle()
-        drawn = self._draw(subject, request, reach._replace(due=min(reach.due, stored)))
-        if stored >= reach.due:
+        settled = subject.settle()
+        drawn = self._draw(subject, request, reach.upon(settled))
+        if settled.complete:
             self._cache.put(key, len(drawn.image), drawn)
         return drawn
 
@@ -146,9 +153,9 @@ class Gallery:
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
-                stored = subject.settle()
-                found = self._figures(subject, period, reach._replace(due=min(reach.due, stored)))
-                if stored >= reach.due:
+                settled = subject.settle()
+                found = self._figures(subject, period, reach.upon(settled))
+                if settled.complete:
                     self._cache.put(key, FIGURES_BYTES, found)
         return found  # type: ignore[no-any-return]
 
@@ -168,7 +175,7 @@ class Gallery:
 
     def _bars(self, subject: Subject, period: Period, reach: Reach) -> list[Bar]:
         spans = list(pairwise(midnights(period, reach.end, self._zone)))
-        energies = subject.energies.of(spans, reach.due)
+        energies = subject.energies.of(spans, reach.read)
         return [
             Bar(start, end, energy.watt_hours, end - start - energy.known_seconds)
             for (start, end), energy in zip(spans, energies, strict=True)
@@ -181,13 +188,20 @@ class Reach(NamedTuple):
     end: int
     due: int
     due_rounded: int  # up to `fresh_seconds`: until then a newer picture would look no different
+    read: int  # up to where there may be rows on disk: what is summed beyond it could be remembered too early
+
+    def upon(self, settled: Settled) -> Reach:
+        """The same for what is on disk: rows that are only in memory are not due, missing ones are."""
+        due = self.due if settled.complete else min(self.due, settled.stored)
+        return self._replace(due=due, read=min(self.due, settled.stored))
 
 
 def _reach(period: Period, asked_end: int | None, until: int) -> Reach:
     fresh = period.fresh_seconds
     rounded = -(-until // fresh) * fresh
     end = rounded if asked_end is None else -(-asked_end // STEP_SECONDS) * STEP_SECONDS
-    return Reach(end, min(until, end) // STEP_SECONDS * STEP_SECONDS, min(rounded, end))
+    due = min(until, end) // STEP_SECONDS * STEP_SECONDS
+    return Reach(end, due, min(rounded, end), due)
 
 
 def _span(period: Period, reach: Reach) -> Span:

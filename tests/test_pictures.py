@@ -13,7 +13,7 @@ from conftest import START
 from powerpi.bars import Bar
 from powerpi.graph import Figures
 from powerpi.periods import PERIODS
-from powerpi.pictures import BarFigures, Cache, Gallery, PictureRequest, Subject, bar_figures
+from powerpi.pictures import BarFigures, Cache, Gallery, PictureRequest, Settled, Subject, bar_figures
 from powerpi.pulses import Row
 from powerpi.reader import Reader
 from powerpi.readings import Energies
@@ -52,9 +52,9 @@ def subject(reader: Reader, make_store: Callable[..., Store], settled: list[int]
     def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
         return totals(reader.graph(total_arguments(rrd, spans, step_seconds), "en").prints)
 
-    def settle() -> int:
+    def settle() -> Settled:
         settled.append(1)
-        return NEWEST
+        return Settled(NEWEST, True)
 
     return Subject("house", store.rrd, 1000, Energies(store.rrd, 1000, read), settle)
 
@@ -117,6 +117,27 @@ def test_an_svg_is_as_large_as_the_png(gallery: Gallery, subject: Subject) -> No
     head = gallery.picture(subject, HOUR._replace(image_format="svg"), NEWEST).image[:400]
     assert b'width="600" height="300"' in head
     assert b'viewBox="0 0 600 300"' in head
+
+
+def test_missing_rows_are_due_and_rows_that_wait_are_not(gallery: Gallery, subject: Subject) -> None:
+    now = NEWEST + 6 * 3600
+    missing = gallery.figures(subject, PERIODS["day"], None, now)
+    waiting = gallery.figures(
+        subject._replace(meter="other", settle=lambda: Settled(NEWEST, False)), PERIODS["day"], None, now
+    )
+    assert isinstance(missing, Figures)
+    assert isinstance(waiting, Figures)
+    assert (missing.unknown_seconds, waiting.unknown_seconds) == (6 * 3600, 0)
+
+
+def test_pictures_of_a_meter_whose_rows_are_missing_are_kept_too(gallery: Gallery, subject: Subject) -> None:
+    first = gallery.picture(subject, HOUR, NEWEST + 86400)
+    assert gallery.picture(subject, HOUR, NEWEST + 86400) is first
+
+
+def test_pictures_without_the_newest_rows_are_not_kept(gallery: Gallery, subject: Subject) -> None:
+    late = subject._replace(settle=lambda: Settled(NEWEST - 600, False))
+    assert gallery.picture(late, HOUR, NEWEST) is not gallery.picture(late, HOUR, NEWEST)
 
 
 def test_bars_that_lack_something_do_not_count_in_the_figures() -> None:

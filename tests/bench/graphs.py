@@ -30,7 +30,7 @@ from powerpi import daemon
 from powerpi.config import Settings
 from powerpi.demo import METER
 from powerpi.periods import PERIODS
-from powerpi.pictures import Gallery, PictureRequest, Subject
+from powerpi.pictures import Gallery, PictureRequest, Settled, Subject
 from powerpi.reader import Drawing, Reader
 from powerpi.readings import Energies
 from powerpi.totals import Span, Total, total_arguments, totals
@@ -102,7 +102,7 @@ class Twin:
         energies = Energies(rrd, meter.imp_per_kwh, read)
         self._gallery = Gallery(reader, chosen.timezone, names)
         self.newest_time = int(rrdtool.last(str(rrd)))
-        self._subject = Subject(METER, rrd, meter.imp_per_kwh, energies, lambda: self.newest_time)
+        self._subject = Subject(METER, rrd, meter.imp_per_kwh, energies, lambda: Settled(self.newest_time, True))
         os.environ["TZ"] = chosen.timezone.key or "UTC"
         time.tzset()
 
