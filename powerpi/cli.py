@@ -104,6 +104,7 @@ def _create(wishes: argparse.Namespace) -> int:
     import time  # noqa: PLC0415
     from threading import Lock  # noqa: PLC0415
 
+    from powerpi.pulses import STEP_SECONDS, next_boundary  # noqa: PLC0415
     from powerpi.store import Store, locked_folder  # noqa: PLC0415
 
     settings = config.load(wishes.config)
@@ -112,7 +113,7 @@ def _create(wishes: argparse.Namespace) -> int:
         for meter in settings.meters:
             store = Store(settings.state, meter.name, settings.store.archive_years, Lock())
             try:
-                store.create(int(time.time()) // 10 * 10 - 10)
+                store.create(next_boundary(time.time()) - 2 * STEP_SECONDS)
                 print(f"made {store.rrd}")
             except StoreError as error:
                 print(f"powerpi: {error}", file=sys.stderr)

@@ -153,11 +153,16 @@ class Gallery:
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
-                settled = subject.settle()
-                found = self._figures(subject, period, reach.upon(settled))
-                if settled.complete:
-                    self._cache.put(key, FIGURES_BYTES, found)
+                found = self._cache.get(key) or self._settled_figures(subject, period, reach, key)
         return found  # type: ignore[no-any-return]
+
+    def _settled_figures(self, subject: Subject, period: Period, reach: Reach, key: Any) -> Figures | BarFigures:
+        """The figures of what is on disk by now, remembered as pictures are."""
+        settled = subject.settle()
+        found = self._figures(subject, period, reach.upon(settled))
+        if settled.complete:
+            self._cache.put(key, FIGURES_BYTES, found)
+        return found
 
     def _figures(self, subject: Subject, period: Period, reach: Reach) -> Figures | BarFigures:
         if period.bars:
