@@ -20,5 +20,8 @@ setup(
     packages=["powerpi", "powerpi.www"],
     package_dir={"powerpi.www": "www"},
     package_data={"powerpi.www": ["*.html", "static/*"]},
-    entry_points={"console_scripts": ["powerpi=powerpi.cli:main"]},
+    entry_points={
+        "console_scripts": ["powerpi=powerpi.cli:main"],
+        "gpiozero_pin_factories": ["powerpi=powerpi.pin:KernelFactory"],
+    },
 )

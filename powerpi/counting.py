@@ -37,8 +37,11 @@ class Counting(Worker):
         clock: Clock,
         timing: Timing,
         on_death: Callable[[str, BaseException], None],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        """`beat` is called after every turn: the thread lives."""
         super().__init__("pulses", TURN_SECONDS, on_death)
+        self._beat = beat
         self.meters = {meter.name: meter for meter in meters}
         self.clock = clock
         self.offset: float | None = None  # in use for rows; None while no clock is trusted
@@ -74,6 +77,7 @@ class Counting(Worker):
             meter.publish()
         self.turned = now
         self._answer(wanted)
+        self._beat()
 
     def _follow_clock(self, now: float) -> None:
         """Adopt the wall clock once it is trusted or was waited for long enough, and again after each step."""

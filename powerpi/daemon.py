@@ -17,11 +17,13 @@ from typing import Any, NamedTuple, NoReturn
 from powerpi.clock import Clock
 from powerpi.config import MeterSettings, Settings
 from powerpi.counting import Counting, Timing
+from powerpi.gaps import CLOCK_UNSET, DISK, ENDED, STOPPED, UNKNOWN, Session
 from powerpi.house import House, Room
 from powerpi.locales import locale_environment
 from powerpi.meter import Meter
+from powerpi.notify import notifier
 from powerpi.pictures import Gallery
-from powerpi.pin import Pin
+from powerpi.pin import Pin, watch
 from powerpi.pulses import STEP_SECONDS, next_boundary
 from powerpi.reader import Reader
 from powerpi.readings import Energies, MeterReadings
@@ -69,12 +71,12 @@ def share_one_heap() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def open_meters(settings: Settings, pins: Sequence[Pin], gate: Lock, start: int) -> list[Meter]:
+def open_meters(settings: Settings, pins: Sequence[Pin], gate: Lock, start: int, last_end: str) -> list[Meter]:
     """The meters with their restored counters. Raises StoreError."""
     meters = []
     for meter, pin in zip(settings.meters, pins, strict=True):
         store = Store(settings.state, meter.name, settings.store.archive_years, gate)
-        counted = Meter(meter.name, pin, store, meter.min_pulse_ms / 1000, start)
+        counted = Meter(meter.name, pin, store, meter.min_pulse_ms / 1000, start, last_end=last_end)
         for note in counted.notes:
             log.warning("meter %s: %s", meter.name, note)
         log.info(
@@ -83,6 +85,29 @@ def open_meters(settings: Settings, pins: Sequence[Pin], gate: Lock, start: int)
         )
         meters.append(counted)
     return meters
+
+
+def begin_session(session: Session) -> str:
+    """How the last run ended; a disk that refuses is no reason not to count."""
+    try:
+        return session.begin()
+    except OSError as error:
+        log.warning("how the last run ended is not known: %s", error)
+        return UNKNOWN
+
+
+def end_session(session: Session, counting: Counting, fate: Fate) -> None:
+    """Note how this run ends, for the gap that begins now."""
+    if fate.exit_code:
+        reason = ENDED
+    elif any(meter.unwritten for meter in counting.meters.values()):
+        reason = DISK
+    else:
+        reason = STOPPED if counting.offset is not None else CLOCK_UNSET
+    try:
+        session.end(reason)
+    except OSError as error:
+        log.warning("how this run ends cannot be noted: %s", error)
 
 
 def build_reader(settings: Settings, gate: Lock) -> tuple[Reader, Callable[[str], bool]]:
@@ -109,16 +134,17 @@ def build_room(settings: Settings, meter: MeterSettings, counted: Meter, reader:
     return Room(counted, MeterReadings(meter, energies, settings.timezone))
 
 
-def build(settings: Settings, factory: Any, clock: Clock, fate: Fate) -> Parts:
+def build(settings: Settings, factory: Any, clock: Clock, fate: Fate, beat: Callable[[], None] = lambda: None) -> Parts:
     """All parts, the counters restored, nothing started. Raises PinError, StoreError."""
+    watch(factory, fate.died)
     pins = tuple(Pin(factory, meter.gpio, meter.pull) for meter in settings.meters)
     gate = Lock()
     now = clock.monotonic() + clock.offset()
     start = next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() else OLDEST_START
-    meters = open_meters(settings, pins, gate, start)
+    meters = open_meters(settings, pins, gate, start, begin_session(Session(settings.state)))
     store = settings.store
     timing = Timing(store.flush_seconds, store.register_seconds, settings.clock_wait_seconds)
-    counting = Counting(meters, clock, timing, fate.died)
+    counting = Counting(meters, clock, timing, fate.died, beat)
     reader, names = build_reader(settings, gate)
     rooms = {
         meter.name: build_room(settings, meter, counted, reader)
@@ -167,7 +193,9 @@ def run(
     with ExitStack() as stack:
         listening = stack.enter_context(listening_socket(*settings.listen))  # before anything is made on disk
         stack.enter_context(locked_folder(settings.state))
-        parts = build(settings, factory, clock, fate)
+        notify = notifier()
+        parts = build(settings, factory, clock, fate, lambda: notify("WATCHDOG=1"))
+        stack.callback(end_session, Session(settings.state), parts.counting, fate)
         stack.enter_context(suppress(SystemExit))  # how a signal ends the web server
         pages = application(parts.house, settings.timezone, settings.host_names)
         server = open_server(pages, listening)
@@ -182,6 +210,8 @@ def run(
         for worker in workers:
             worker.start()
         log.info("the page is at %s", page_address(listening))
+        notify("READY=1")
+        stack.callback(notify, "STOPPING=1")
         ready(listening.getsockname()[1])
         server.run()
     return farewell(parts.counting, fate.exit_code)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from powerpi import units
 from powerpi.counting import Counting
 from powerpi.errors import UnknownNameError, shown
+from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.meter import Meter
 from powerpi.periods import PERIODS, known_until, span_text
@@ -90,6 +91,10 @@ class House:
         clock = self._counting.clock
         offset = self._counting.offset
         return clock.monotonic() + (clock.offset() if offset is None else offset)
+
+    def gaps(self, meter: str) -> Sequence[Gap]:
+        """When nothing is known of a meter, newest first. Raises UnknownNameError."""
+        return self._room(meter).meter.live.gaps[::-1]
 
     def labels(self) -> dict[str, str]:
         """What the meters are called, by name."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from powerpi import pulses
-from powerpi.errors import BusyError, StoreError
+from powerpi import gaps, pulses
+from powerpi.errors import BusyError, PinError, StoreError
+from powerpi.gaps import Gap, Gaps
 from powerpi.pulses import STEP_SECONDS, Contact, Edge, Knot, Row
-from powerpi.store import Store
+from powerpi.store import Store, storing
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ BUSY_REFUSALS = 24  # in a row: some minutes, then it is a fault
 LIVE_SECONDS = 5.0  # the live figure is the mean of the last two pulses, of these last seconds where there are more
 MANY_KNOTS = 1000  # more wait only while no clock is trusted; from then on ...
 SPARSE_KNOT_SECONDS = 5.0  # ... they are kept half a step apart: a week of them takes 16 MB at any load
+MOST_ROWS = 14 * 86400 // STEP_SECONDS  # wait for a disk that refuses: two weeks take 17 MB; then the oldest ...
+DROPPED_ROWS = 86400 // STEP_SECONDS  # ... day of the curve goes; the counter keeps what it held
+DEAF_TURNS = 3  # in a row with another level than the last edge told, and no edge: nobody hands edges over any more
 
 
 class EdgeSource(Protocol):
@@ -50,16 +54,27 @@ class Live(NamedTuple):
     pulses_since: float  # counted since the newest row
     contact: Contact
     lost_edge: float | None  # when an edge was last found missing
+    gaps: tuple[Gap, ...] = ()  # the newest ones, oldest first; the last may still be open
 
 
 class Meter:
     """One contact and its store; every method belongs to the counting thread, `live` may be read by any."""
 
-    def __init__(self, name: str, source: EdgeSource, store: Store, min_pulse_seconds: float, start: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: EdgeSource,
+        store: Store,
+        min_pulse_seconds: float,
+        start: int,
+        *,
+        last_end: str = gaps.UNKNOWN,
+    ) -> None:
+        """`start` is where a new RRD begins, `last_end` how the last run ended. Raises StoreError."""
         self.name = name
         self.store = store
         self.pulses, self.notes = store.open(start)
-        self.faults: dict[str, str] = {}  # "rows", "register": why the store refuses, while it does
+        self.faults: dict[str, str] = {}  # "rows", "register", "gaps": why the store refuses, while it does
         self._source = source
         self._min_pulse_seconds = min_pulse_seconds
         self._contact = Contact(False)
@@ -67,11 +82,17 @@ class Meter:
         self._rows: list[Row] = []  # not yet on disk
         self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
+        path = store.rrd.with_suffix(".gaps")
+        with storing(path):
+            self._gaps = Gaps(path, store.known_until, last_end if store.last_row else gaps.DISK)
         self._begun = self._taken = 0.0
+        self._deaf_turns = 0
         self._lost_edge: float | None = None
         self._recent: deque[float] = deque()  # times of the last pulses, at least two, those of the last seconds
         self._saved_pulses = self.pulses
         self._busy = 0  # refusals in a row because somebody else has the file
+        self._shown: tuple[Row, ...] = ()
+        self._shown_state: tuple[Row | None, int, int] = (None, 0, 0)
         self.publish()
 
     def begin(self, now: float) -> None:
@@ -82,7 +103,8 @@ class Meter:
     def take_edges(self, now: float) -> None:
         """Count the pulses among the edges that came since the last call; all up to `now` have come."""
         contact, lost = self._contact, self._contact.lost
-        for edge in self._source.drain():
+        edges = self._source.drain()
+        for edge in edges:
             contact, pulse = pulses.feed(contact, edge, self._min_pulse_seconds)
             if pulse is not None:
                 # a contact that was closed for long began its pulse where the line is drawn already
@@ -92,6 +114,14 @@ class Meter:
             self._lost_edge = now
         self._contact = contact
         self._taken = now
+        self._listen(bool(edges))
+
+    def _listen(self, heard: bool) -> None:
+        """Raise PinError when the contact has moved and no edge came: start anew rather than count nothing."""
+        self._deaf_turns = 0 if heard or self._source.closed() == self._contact.closed else self._deaf_turns + 1
+        if self._deaf_turns >= DEAF_TURNS:
+            is_now = "open" if self._contact.closed else "closed"
+            raise PinError(f"the pin of meter {self.name} is deaf: its contact is {is_now}, and no edge has told so")
 
     def _count(self, pulse: float) -> None:
         recent = self._recent
@@ -125,14 +155,26 @@ class Meter:
 
     def _append(self, row: Row) -> None:
         """Add a row. The first after a start or a clock step leaves a gap, so that the time between stays unknown."""
-        if row.time > self.newest_time + (0 if self._resumed else STEP_SECONDS):
-            self._rows.append(row)
-            self.newest_time = row.time
-            self._resumed = True
+        if row.time <= self.newest_time + (0 if self._resumed else STEP_SECONDS):
+            return
+        self._gaps.close(row.time)
+        self._rows.append(row)
+        self.newest_time = row.time
+        self._resumed = True
+        if len(self._rows) > MOST_ROWS:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Give up the oldest day of rows that the disk has refused for so long; the counter stands for them."""
+        before = self.store.last_row or self._rows[0]
+        del self._rows[:DROPPED_ROWS]
+        self._gaps.fresh.append(Gap(before.time, self._rows[0].time, gaps.DISK))
 
     def break_line(self) -> None:
         """The clock was stepped: rows made from now on do not continue those before."""
-        self._resumed = False
+        if self._resumed:
+            self._resumed = False
+            self._gaps.open(self.newest_time, gaps.CLOCK_STEPPED)
 
     def leave_future(self, time: float) -> None:
         """Begin a new RRD when the rows made so far lie in the future of `time`, a wall clock that is right.
@@ -153,20 +195,24 @@ class Meter:
         self._rows = [row for row in self._rows if row.time <= time]
         self.newest_time = max([start, *(row.time for row in self._rows)])
         self._resumed = False
+        self._gaps.open(self.newest_time, gaps.CLOCK_STEPPED)
 
     def flush(self) -> bool:
-        """Write all rows that are not on disk yet; when that fails they stay, and the answer is False."""
-        if not self._rows:
-            return True
-        if not self._try("rows", lambda: self.store.write(self._rows)):
-            return False
-        self._rows.clear()
-        return True
+        """Write all rows that are not on disk yet, and the gaps; what fails stays, and the answer is False."""
+        if self._rows:
+            if not self._try("rows", lambda: self.store.write(self._rows)):
+                return False
+            self._rows.clear()
+        return not self._gaps.fresh or self._try("gaps", self._save_gaps)
+
+    def _save_gaps(self) -> None:
+        with storing(self._gaps.path):
+            self._gaps.save()
 
     @property
     def unwritten(self) -> bool:
         """Whether anything that was counted is not on disk yet, but for pulses that still make no row."""
-        return bool(self._rows) or self.pulses != self._saved_pulses
+        return bool(self._rows or self._gaps.fresh) or self.pulses != self._saved_pulses
 
     def save_register(self, time: int) -> None:
         """Put the lifetime counter on disk if it has changed; `time` is Unix seconds, 0 for unknown."""
@@ -205,9 +251,7 @@ class Meter:
 
     def publish(self) -> None:
         """Let other threads see the present state."""
-        recent = self._recent
-        on_disk = (self.store.last_row,) if self.store.last_row else ()
-        rows = (*on_disk, *self._rows)
+        recent, rows = self._recent, self._shown_rows()
         self.live = Live(
             self._taken,
             self._begun,
@@ -218,7 +262,16 @@ class Meter:
             self._pulses_since(rows),
             self._contact,
             self._lost_edge,
+            self._gaps.all(),
         )
+
+    def _shown_rows(self) -> tuple[Row, ...]:
+        """The newest row on disk (if any), then the others; copied only when they changed, for they may be many."""
+        state = (self.store.last_row, len(self._rows), self.newest_time)
+        if state != self._shown_state:
+            on_disk = (self.store.last_row,) if self.store.last_row else ()
+            self._shown_state, self._shown = state, (*on_disk, *self._rows)
+        return self._shown
 
     def _pulses_since(self, rows: Sequence[Row]) -> float:
         """What was counted since the newest row; since the first pulse where no row continues the line yet."""

@@ -19,6 +19,7 @@ class Edge(NamedTuple):
 
     time: float
     closed: bool
+    missed: int = 0  # edges right before this one that the kernel counted but could not keep
 
 
 class Contact(NamedTuple):
@@ -28,7 +29,7 @@ class Contact(NamedTuple):
     since: float | None = None  # when this level began; None: before anybody looked
     pulse_end: float = -math.inf  # when the last counted pulse, or its bouncing, ended
     rejected: int = 0  # edges that belong to no pulse
-    lost: int = 0  # edges that must have been there, because two in a row had the same level
+    lost: int = 0  # edges that nobody handed over: the kernel counted them, or two in a row had the same level
 
 
 def feed(contact: Contact, edge: Edge, min_pulse_seconds: float) -> tuple[Contact, float | None]:
@@ -38,12 +39,13 @@ def feed(contact: Contact, edge: Edge, min_pulse_seconds: float) -> tuple[Contac
     after a pulse is the same pulse bouncing. A contact found closed at the start makes no pulse: nobody saw
     it close.
     """
-    time, closed = edge
+    time, closed, missed = edge
     was_closed, since, pulse_end, rejected, lost = contact
+    lost += missed
     if closed == was_closed:
-        if since is None:  # the change of pull, or an edge from before the level was read
+        if since is None and not missed:  # the change of pull, or an edge from before the level was read
             return contact, None
-        return Contact(closed, time, pulse_end, rejected, lost + 1), None
+        return Contact(closed, time, pulse_end, rejected, lost if missed else lost + 1), None
     if closed or since is None:
         return Contact(closed, time, pulse_end, rejected, lost), None
     if since - pulse_end < min_pulse_seconds:

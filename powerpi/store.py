@@ -191,6 +191,11 @@ class Store:
             register.sync_file(self.rrd)
         self.last_row = rows[-1]
 
+    @property
+    def known_until(self) -> int:
+        """Up to when something is known of the meter, in Unix seconds; 0: nothing is."""
+        return self.last_row.time if self.last_row else self._register.time
+
     def has_register(self) -> bool:
         """Whether the register file is there. Raises StoreError."""
         with storing(self._register_path):

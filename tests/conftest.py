@@ -13,7 +13,8 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from gpiozero.pins.pi import PiPin
 
 from powerpi.clock import Clock
-from powerpi.pin import Pin
+from powerpi.lines import LINE_EVENT, RISING_EDGE
+from powerpi.pin import KernelFactory, Pin
 from powerpi.store import Store
 
 HERE = Path(__file__).parent
@@ -56,6 +57,27 @@ class ClockedFactory(MockFactory):
         self.pins = {}  # gpiozero's factories share theirs
 
 
+class PipeChip:
+    """What the kernel does when a line is requested: hands out a descriptor, here a pipe's end; the level is `high`."""
+
+    def __init__(self) -> None:
+        self.high = True
+        self.requests: list[tuple[Path, int, str, str]] = []
+        self._writing = -1
+        self._sequence = 0
+
+    def request(self, *request: Any) -> int:
+        self.requests.append(request)
+        reading, self._writing = os.pipe2(os.O_NONBLOCK)
+        return reading
+
+    def edge(self, time: float, high: bool, lost: int = 0) -> None:
+        self.high = high
+        self._sequence += 1 + lost
+        kind = RISING_EDGE if high else RISING_EDGE + 1
+        os.write(self._writing, LINE_EVENT.pack(round(time * 1e9), kind, 24, 0, self._sequence))
+
+
 class Line:
     """A contact on a mock pin, and the means to close it: pull up, so low is closed."""
 
@@ -92,6 +114,16 @@ def clock() -> HandClock:
 @pytest.fixture
 def line(clock: HandClock) -> Line:
     return Line(clock)
+
+
+@pytest.fixture
+def chip(monkeypatch: pytest.MonkeyPatch) -> PipeChip:
+    """Lets KernelFactory find a chip."""
+    chip = PipeChip()
+    monkeypatch.setattr("powerpi.pin.request_line", chip.request)
+    monkeypatch.setattr("powerpi.lines.Line.high", lambda _: chip.high)
+    monkeypatch.setattr(KernelFactory, "_get_revision", lambda _: 0xC03114)  # a Pi 4B
+    return chip
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ TOP = Path(__file__).parent.parent
 ORDER = (
     "__init__", "units", "periods", "texts", "errors", "progress",  # words and arithmetic
     "ini", "config", "clock", "worker",  # what every part needs
-    "pulses", "pin", "register", "store", "meter", "counting",  # from the contact to the disk
+    "pulses", "lines", "pin", "register", "gaps", "store", "meter", "counting",  # from the contact to the disk
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "house",  # what is behind the page
     "assets", "ask", "guard", "images", "page", "web",  # the page
     "load", "simulate",  # a household without a house
-    "server", "check", "daemon", "demo", "cli", "__main__",  # the commands
+    "server", "notify", "check", "daemon", "demo", "cli", "__main__",  # the commands
 )  # fmt: skip
 
 ONLY_IMPORTERS = {

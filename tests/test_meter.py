@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 from conftest import START, HandClock, Line
 from test_store import rates
 
-from powerpi.meter import MANY_KNOTS, Meter
+from powerpi import gaps
+from powerpi.errors import PinError
+from powerpi.gaps import Gap
+from powerpi.meter import DEAF_TURNS, DROPPED_ROWS, MANY_KNOTS, MOST_ROWS, Meter
 from powerpi.pulses import Row
 from powerpi.store import Store
 
@@ -229,3 +233,148 @@ def test_glitches_are_counted_as_rejected_edges(make_meter: Callable[[], Meter],
     line.pulse(1006, width=0.03)
     turn(meter, clock)
     assert (meter.pulses, meter.live.contact.rejected) == (1, 2)
+
+
+# ---------------------------------------------------------------- gaps
+
+
+def test_the_time_between_two_runs_is_a_gap_with_its_reason(
+    line: Line, clock: HandClock, make_store: Make, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    assert meter.flush()
+    assert meter.live.gaps == ()
+
+    clock.now = 1500
+    meter = Meter("house", line.pin, make_store(), 0.010, START, last_end=gaps.POWER_CUT)
+    meter.begin(clock.monotonic())
+    turn(meter, clock)
+    assert meter.live.gaps == (Gap(START + 20, None, "power_cut"),)
+    line.pulses([1505, 1515, 1525])
+    turn(meter, clock)
+    # boundaries after the first pulse at 1505: the row at 1510 only begins the line
+    assert meter.live.gaps == (Gap(START + 20, START + 510, "power_cut"),)
+    assert meter.flush()
+    assert make_meter().live.gaps[0] == Gap(START + 20, START + 510, "power_cut")
+
+
+def test_a_clock_step_is_a_gap_and_the_reason_of_an_open_one_stays(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    clock.ahead += 3600
+    meter.break_line()
+    line.pulses([1035, 1045])
+    turn(meter, clock)
+    assert meter.live.gaps == (Gap(START + 20, START + 3630, "clock_stepped"),)
+    meter.flush()
+
+    meter = make_meter()  # how the last run ended is not known here
+    meter.break_line()  # the first clock that is adopted
+    turn(meter, clock)
+    assert meter.live.gaps[-1] == Gap(START + 3640, None, "unknown")
+
+
+def test_a_meter_that_never_had_rows_has_no_gap(make_meter: Callable[[], Meter], clock: HandClock) -> None:
+    meter = make_meter()
+    turn(meter, clock)
+    assert meter.live.gaps == ()
+
+
+def test_a_file_that_was_damaged_leaves_a_gap_since_the_register(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    meter.flush()
+    meter.save_register(START + 25)
+    meter.store.rrd.write_text("no RRD")
+    meter = make_meter()
+    line.pulses([1105, 1115])
+    turn(meter, clock)
+    assert meter.live.gaps == (Gap(START + 25, START + 110, "disk"),)
+
+
+def test_gaps_that_cannot_be_stored_are_a_fault_and_stay(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter], tmp_path: Path
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    meter.flush()
+    meter = make_meter()
+    (tmp_path / "house.gaps.new").mkdir()  # in the way
+    line.pulses([1105, 1115])
+    turn(meter, clock)
+    assert not meter.flush()
+    assert "house.gaps" in meter.faults["gaps"]
+    (tmp_path / "house.gaps.new").rmdir()
+    assert meter.flush()
+    assert meter.faults == {}
+    assert (tmp_path / "house.gaps").read_text() == f"{START + 20} {START + 110} unknown\n"
+
+
+# ---------------------------------------------------------------- edges that nobody hands over
+
+
+def test_a_pin_that_is_deaf_is_noticed_within_three_turns(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    line.pin.close()  # from here on gpiozero calls nobody
+    line.close()
+    for _ in range(DEAF_TURNS - 1):
+        clock.now += 1
+        meter.take_edges(clock.monotonic())
+    with pytest.raises(PinError, match="the pin of meter house is deaf: its contact is closed, and no edge"):
+        meter.take_edges(clock.monotonic())
+
+
+def test_a_pulse_that_is_seen_before_its_edge_comes_is_no_deafness(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    for second in range(1001, 1050):
+        clock.now = second
+        line.close()
+        held, line.pin._edges = line.pin._edges, deque()  # the thread that hands over is late
+        meter.take_edges(clock.monotonic())
+        line.pin._edges = held
+        meter.take_edges(clock.monotonic())
+        line.open()
+        meter.take_edges(clock.monotonic())
+
+
+def test_edges_that_the_kernel_lost_are_counted(line: Line, clock: HandClock, make_meter: Callable[[], Meter]) -> None:
+    meter = make_meter()
+    line.pin._edges.extend([(1001.0, False, 0), (1001.03, True, 0), (1005.0, False, 6), (1005.03, True, 6)])
+    clock.now = 1006
+    turn(meter, clock)
+    assert (meter.pulses, meter.live.contact.lost, meter.live.lost_edge) == (2, 6, 1006)
+
+
+# ---------------------------------------------------------------- a disk that refuses for weeks
+
+
+def test_after_two_weeks_the_oldest_day_of_the_curve_goes_and_the_counter_stays(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter]
+) -> None:
+    meter = make_meter()
+    line.pulses([1005, 1015, 1025])
+    turn(meter, clock)
+    assert meter.flush()
+    line.pulses(range(3000, 16 * 86400, 3000))
+    turn(meter, clock)
+    assert MOST_ROWS - DROPPED_ROWS <= len(meter.live.rows) <= MOST_ROWS + 1
+    assert meter.pulses == 3 + len(range(3000, 16 * 86400, 3000))
+    assert meter.flush()
+    # nothing is invented between the last row on disk and the first one kept
+    first_kept = meter.live.rows[1].time
+    assert meter.live.gaps == (Gap(START + 20, first_kept, "disk"),)
+    assert set(rates(meter.store.rrd, START + 20, first_kept)) == {None}
+    assert None not in rates(meter.store.rrd, first_kept, meter.live.rows[-1].time)

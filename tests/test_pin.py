@@ -5,16 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gpiozero
 import pytest
-from conftest import ClockedFactory, HandClock
+from conftest import ClockedFactory, HandClock, PipeChip
 
 from powerpi.errors import PinError
-from powerpi.pin import PI_CHIP_LABELS, Pin, chip_label, header_chip, mock_factory, open_factory
+from powerpi.lines import chip_label
+from powerpi.pin import PI_CHIP_LABELS, KernelFactory, KernelPin, Pin, header_chip, mock_factory, open_factory, watch
 from powerpi.pulses import Edge
 
 GPIO = 24
@@ -177,7 +180,7 @@ def test_a_machines_own_chips_tell_their_labels() -> None:
         pytest.skip("this machine has no GPIO chip that this user may read")
     assert all(chip_label(chip).isprintable() for chip in chips)
     if any(chip_label(chip) in PI_CHIP_LABELS for chip in chips):
-        assert chip_label(Path(f"/dev/gpiochip{header_chip()}")) in PI_CHIP_LABELS
+        assert chip_label(header_chip()) in PI_CHIP_LABELS
 
 
 # ---------------------------------------------------------------- factories
@@ -209,27 +212,100 @@ def test_a_factory_whose_library_is_missing_is_told_by_its_name(fresh_gpiozero: 
         open_factory()
 
 
-@pytest.mark.parametrize("trouble", ["", "os.chdir(os.environ['LG_WD']); open('.lgd-nfy0', 'w').close()"])
-def test_without_lgpio_the_way_to_it_is_told_and_nothing_is_left_behind(
-    fresh_gpiozero: pytest.MonkeyPatch, tmp_path: Path, trouble: str
-) -> None:
-    # lgpio makes a pipe in LG_WD and changes the working directory before it fails
-    (tmp_path / "lgpio.py").write_text(f"import os\n{trouble}\nraise ImportError('no lgpio')", encoding="utf-8")
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    fresh_gpiozero.syspath_prepend(tmp_path)
-    fresh_gpiozero.delitem(sys.modules, "lgpio", raising=False)
-    fresh_gpiozero.delitem(sys.modules, "gpiozero.pins.lgpio", raising=False)
-    fresh_gpiozero.setenv("GPIOZERO_PIN_FACTORY", "lgpio")
-    fresh_gpiozero.setenv("LG_WD", "")  # so that it is as before afterwards
-    fresh_gpiozero.delenv("LG_WD")
-    fresh_gpiozero.setattr("tempfile.tempdir", str(scratch))
-    before = Path.cwd()
-    with pytest.raises(PinError, match=r"no lgpio.*apt-get install python3-lgpio"):
+def test_without_a_chip_the_usual_factory_says_what_was_wanted(fresh_gpiozero: pytest.MonkeyPatch) -> None:
+    if list(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has a GPIO chip")
+    fresh_gpiozero.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    with pytest.raises(PinError, match="no Raspberry Pi GPIO chip found"):
         open_factory()
-    assert Path.cwd() == before
-    assert list(scratch.iterdir()) == []
 
 
 def test_the_demos_factory_needs_no_pi() -> None:
     assert Pin(mock_factory(), GPIO, "up").drain() == []
+
+
+# ---------------------------------------------------------------- our own factory, on a pipe in the place of a chip
+
+
+@pytest.fixture
+def kernel(chip: PipeChip) -> Iterator[KernelFactory]:
+    factory = KernelFactory(Path("/dev/gpiochip0"))
+    yield factory
+    factory.close()
+
+
+def drained(pin: Pin, count: int) -> list[Edge]:
+    """That many edges, waited for: they come from another thread."""
+    edges: list[Edge] = []
+    deadline = time.monotonic() + 10
+    while len(edges) < count:
+        assert time.monotonic() < deadline, edges
+        edges += pin.drain()
+    return edges
+
+
+def test_a_line_is_requested_once_with_pull_and_both_edges(kernel: KernelFactory, chip: PipeChip) -> None:
+    Pin(kernel, GPIO, "up")
+    assert chip.requests == [(Path("/dev/gpiochip0"), GPIO, "up", "both")]
+
+
+def test_edges_come_with_the_kernels_time_and_what_it_lost(kernel: KernelFactory, chip: PipeChip) -> None:
+    pin = Pin(kernel, GPIO, "up")
+    chip.edge(1.0, high=False)
+    chip.edge(1.03, high=True)
+    chip.edge(2.0, high=False, lost=2)
+    chip.edge(2.03, high=True)
+    assert drained(pin, 4) == [Edge(1.0, True, 0), Edge(1.03, False, 0), Edge(2.0, True, 2), Edge(2.03, False, 0)]
+
+
+def test_a_pin_that_is_closed_hears_nothing_more_and_keeps_what_it_heard(kernel: KernelFactory, chip: PipeChip) -> None:
+    pin = Pin(kernel, GPIO, "up")
+    chip.edge(1.0, high=False)
+    edges = drained(pin, 1)
+    pin.close()
+    chip.edge(1.03, high=True)
+    kernel.listener.stop()
+    assert [*edges, *pin.drain()] == [Edge(1.0, True, 0)]
+
+
+def test_a_dead_edge_thread_is_told(kernel: KernelFactory, chip: PipeChip) -> None:
+    deaths: list[str] = []
+    died = threading.Event()
+    watch(kernel, lambda name, death: (deaths.append(f"{name}: {death}"), died.set()))
+    pin = Pin(kernel, GPIO, "up")
+    pin._edges = None  # type: ignore[assignment]  # the fault: nothing can be appended
+    chip.edge(1.0, high=False)
+    assert died.wait(10)
+    assert deaths == ["edges: 'NoneType' object has no attribute 'append'"]
+
+
+def test_other_factories_cannot_be_watched_and_need_not(factory: ClockedFactory) -> None:
+    watch(factory, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "said"),
+    [
+        ("function", "output", "can be an input only, not 'output'"),
+        ("pull", "sideways", "pull of GPIO24 can be one of up, down, floating, not 'sideways'"),
+        ("edges", "round", "edges of GPIO24 can be one of rising, falling, both, not 'round'"),
+        ("bounce", 0.03, "hands over every edge; bounce cannot be 0.03"),
+    ],
+)
+def test_what_an_input_cannot_be_is_refused(kernel: KernelFactory, what: str, value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        setattr(kernel.pin(GPIO), what, value)
+
+
+def test_a_changed_pull_requests_the_line_again_and_goes_on_listening(kernel: KernelFactory, chip: PipeChip) -> None:
+    pin = Pin(kernel, GPIO, "up")
+    lower: KernelPin = kernel.pin(GPIO)
+    lower.pull = "floating"
+    assert [request[2] for request in chip.requests] == ["up", "floating"]
+    chip.edge(5.0, high=False)
+    assert [edge.time for edge in drained(pin, 1)] == [5.0]
+
+
+def test_gpio_2_and_3_are_pulled_up_on_the_board(kernel: KernelFactory) -> None:
+    with pytest.raises(PinError, match=r"GPIO2 cannot be used as an input with pull down: .*physical pull-up"):
+        Pin(kernel, 2, "down")

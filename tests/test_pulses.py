@@ -147,3 +147,18 @@ def test_rows_of_a_line_rise_one_step_at_a_time_and_never_beyond_the_counter(gap
 def test_line_stays_open_until_an_hour_without_a_pulse() -> None:
     assert idle_knot(Knot(1000, 5), 4599) is None
     assert idle_knot(Knot(1000, 5), 4600) == Knot(2800, 5)  # flat up to half an hour ago
+
+
+def test_edges_that_the_kernel_counted_and_lost_are_lost_edges() -> None:
+    contact, pulses = run([*clean(1.0), Edge(2.0, True, missed=4), Edge(2.03, False)])
+    assert (pulses, contact.lost, contact.rejected) == ([1.0, 2.0], 4, 0)
+
+
+def test_a_lost_edge_is_counted_once_although_the_levels_show_it_too() -> None:
+    contact, pulses = run([Edge(1.0, True), Edge(5.0, True, missed=1), Edge(5.03, False)])
+    assert (pulses, contact.lost) == ([5.0], 1)
+
+
+def test_edges_lost_before_the_first_one_are_counted() -> None:
+    contact, pulses = run([Edge(1.0, False, missed=2)])
+    assert (pulses, contact.lost) == ([], 2)

@@ -1,0 +1,138 @@
+"""Why there is no data: the gaps of a meter, kept beside its RRD, and how the last run ended.
+
+A gap is noted when the first row after it is made, because only then is its end known. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from powerpi.register import sync_file, sync_folder
+
+STOPPED = "stopped"  # asked to stop
+ENDED = "ended"  # the process was killed or crashed
+POWER_CUT = "power_cut"  # the machine went down without a word
+CLOCK_UNSET = "clock_unset"  # stopped before the clock was ever set: nobody knows when it was
+CLOCK_STEPPED = "clock_stepped"
+DISK = "disk"  # what was counted could not be stored, or its file was damaged
+UNKNOWN = "unknown"
+REASONS = (STOPPED, ENDED, POWER_CUT, CLOCK_UNSET, CLOCK_STEPPED, DISK, UNKNOWN)
+
+KEPT = 1000  # gaps a meter: a restart a day for the time the lossless archive spans, twice over
+RUNNING = "running"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): another one after each boot
+
+
+class Gap(NamedTuple):
+    """A stretch without rows: from the last row before it to the first one after it."""
+
+    start: int
+    end: int | None  # None: it lasts
+    reason: str  # one of REASONS
+
+
+def merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """The newest KEPT gaps, oldest first. Of two that begin together the later one is right: it is the longer one."""
+    return tuple(sorted({gap.start: gap for gap in gaps}.values())[-KEPT:])
+
+
+def encode(gap: Gap) -> str:
+    """The line of a gap that is over."""
+    return f"{gap.start} {gap.end} {gap.reason}\n"
+
+
+def decode(line: str) -> Gap | None:
+    """The gap in a line; None where it is torn or foreign."""
+    match line.split():
+        case [start, end, reason] if reason in REASONS and line.endswith("\n"):
+            try:
+                return Gap(int(start), int(end), reason)
+            except ValueError:
+                return None
+    return None
+
+
+class Gaps:
+    """The gaps of one meter: those in its text file (a line each: `START END REASON`), new ones, and one still open."""
+
+    def __init__(self, path: Path, start: int, reason: str) -> None:
+        """A gap is open since `start` (0: there was nothing before) because of `reason`. Raises OSError."""
+        self.path = path
+        self._stored = read(path)
+        self.fresh: list[Gap] = []  # not on disk yet
+        self._open: Gap | None = None
+        self.open(start, reason)
+
+    def open(self, start: int, reason: str) -> None:
+        """Rows end at `start`; 0: there was none before."""
+        self._open = Gap(start, None, reason) if start else None
+
+    def close(self, end: int) -> None:
+        """The first row after a gap, if one is open, is the one at `end`."""
+        if self._open:
+            self.fresh.append(self._open._replace(end=end))
+            self._open = None
+
+    def save(self) -> None:
+        """Put new gaps on disk. Raises OSError; then they stay new."""
+        every = merged([*self._stored, *self.fresh])
+        replace(self.path, "".join(map(encode, every)))
+        self._stored = every
+        self.fresh.clear()
+
+    def all(self) -> tuple[Gap, ...]:
+        """All gaps, oldest first; the last one may be open."""
+        if not (self.fresh or self._open):
+            return self._stored
+        return merged([*self._stored, *self.fresh, *([self._open] if self._open else [])])
+
+
+def read(path: Path) -> tuple[Gap, ...]:
+    """The gaps in a file, oldest first; lines that cannot be read are passed over. Raises OSError."""
+    if not path.exists():
+        return ()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return merged(gap for gap in map(decode, lines) if gap)
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a whole small file on disk in the place of the one there; a power cut leaves one of both. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    sync_file(fresh)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+class Session:
+    """The file that says whether PowerPi runs, since which boot, or how it ended: `BOOT_ID running|REASON`."""
+
+    def __init__(self, folder: Path, boot_id: Path = BOOT_ID) -> None:
+        self._path = folder / "session"
+        self._boot_id = boot_id
+
+    def begin(self) -> str:
+        """Note that PowerPi runs from now on; returns how the last run ended, one of REASONS. Raises OSError."""
+        boot = self._boot()
+        before = self._path.read_text(encoding="utf-8", errors="replace").split() if self._path.exists() else []
+        replace(self._path, f"{boot} {RUNNING}\n")
+        return reason_of(before, boot)
+
+    def end(self, reason: str) -> None:
+        """Note how this run ends. Raises OSError."""
+        replace(self._path, f"{self._boot()} {reason}\n")
+
+    def _boot(self) -> str:
+        return self._boot_id.read_text(encoding="ascii").strip()
+
+
+def reason_of(session: list[str], boot: str) -> str:
+    """How a run ended, from the words it left behind and the boot that runs now."""
+    match session:
+        case [_, reason] if reason in REASONS:
+            return reason
+        case [began, word] if word == RUNNING:
+            return ENDED if began == boot else POWER_CUT
+    return UNKNOWN

@@ -1,0 +1,28 @@
+"""What the service manager hears: READY, WATCHDOG, STOPPING; silent where no service manager listens.
+
+The protocol of sd_notify(3): a datagram to the socket named in $NOTIFY_SOCKET.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+
+def notifier(environment: Mapping[str, str] = os.environ) -> Callable[[str], None]:
+    """A function that sends a state such as `READY=1`; a service manager that is gone is no reason to stop counting."""
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address:
+        return lambda _: None
+    if address.startswith("@"):  # an abstract socket
+        address = "\0" + address[1:]
+    datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+    def notify(state: str) -> None:
+        try:
+            datagrams.sendto(state.encode(), address)
+        except OSError:
+            return
+
+    return notify
