@@ -24,6 +24,7 @@ from powerpi.picture import (
     frame,
     gap,
     gap_legend,
+    hatching,
     level,
     source,
 )
@@ -86,14 +87,16 @@ def bars_arguments(rrd: Path, bars: Sequence[Bar], period: Period, due: int, loo
     scale = axes.scale(most / unit.watt_hours, look.size.height)
     pixels = axes.plot_pixels(look.size.width, axes.label_digits(scale.top))
     seen = window(bars, pixels)
+    gap_seen = any(missing_seconds(bar, due) for bar in bars)
     return [
         *frame(look, Rows(seen.start, seen.end, seen.row_seconds), scale, x_grid(period, seen, look)),
         source("p", rrd, COARSE_ROW_SECONDS),
         *gap("p", bars[0].start, due),
+        *(hatching(look, scale.top, seen.seconds_per_pixel, seen.row_seconds) if gap_seen else []),
         *areas(bars, period, seen, unit, look),
         *mean_line(bars, unit, look),
         *total(bars, look),
-        *([gap_legend(look)] if any(missing_seconds(bar, due) for bar in bars) else []),
+        *([gap_legend(look)] if gap_seen else []),
     ]
 
 

@@ -21,6 +21,7 @@ UNKNOWN = "unknown"
 REASONS = (STOPPED, ENDED, POWER_CUT, CLOCK_UNSET, CLOCK_STEPPED, DISK, UNKNOWN)
 
 KEPT = 1000  # gaps a meter: a restart a day for the time the lossless archive spans, twice over
+LATEST = 1 << 32  # Unix seconds: the year 2106; whatever is later is damage
 RUNNING = "running"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): another one after each boot
 
@@ -47,11 +48,16 @@ def decode(line: str) -> Gap | None:
     """The gap in a line; None where it is torn or foreign."""
     match line.split():
         case [start, end, reason] if reason in REASONS and line.endswith("\n"):
-            try:
-                return Gap(int(start), int(end), reason)
-            except ValueError:
-                return None
+            return _checked(start, end, reason)
     return None
+
+
+def _checked(start: str, end: str, reason: str) -> Gap | None:
+    try:
+        gap = Gap(int(start), int(end), reason)
+    except ValueError:
+        return None
+    return gap if 0 < gap.start < int(end) < LATEST else None
 
 
 class Gaps:

@@ -26,6 +26,7 @@ from powerpi.picture import (
     frame,
     gap,
     gap_legend,
+    hatching,
     level,
     source,
 )
@@ -114,6 +115,7 @@ def curve_arguments(rrd: Path, imp_per_kwh: float, span: Span, seen: Figures, lo
         *frame(look, Rows(span.start, span.end, row_seconds), scale, x_grid(span, pixels, look)),
         *power("p", "w", rrd, imp_per_kwh),
         *gap("p", span.start, span.due),
+        *(hatching(look, scale.top, span.seconds / pixels, row_seconds) if gap_seen else []),
         f"AREA:w{AREA_COLOR}: {look.words['graph_power']}",
         *(band(rrd, imp_per_kwh, legend) if row_seconds > ROW_SECONDS else comment(legend)),
         f"LINE1:w{LINE_COLOR}",

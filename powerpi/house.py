@@ -20,6 +20,7 @@ from powerpi.readings import Health, MeterReading, MeterReadings, Notice
 FLUSH_WAIT_SECONDS = 2.0  # a picture waits no longer for the newest rows
 HANGING_SECONDS = 30.0  # the counting thread turns once a second
 LOST_EDGE_SECONDS = 86400.0  # how long a lost edge is worth a look
+STUCK_SECONDS = 60.0  # a pulse of EN 62053-31 is over after 0.12 s
 QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
 
 
@@ -124,13 +125,17 @@ class House:
         return [Notice("reader", None, None)] if self._reader.fault else []
 
     def _meter_notices(self, room: Room, now: float) -> list[Notice]:
-        """Too long without a pulse, lost edges, rows that wait for the disk for too long."""
+        """Too long without a pulse, a contact that stays closed, lost edges, rows that wait for the disk for too long."""
         meter, live = room.meter, room.meter.live
         notices = []
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
         quiet = now - (live.begun if live.last_pulse is None else live.last_pulse)
         if quiet > expected:
             notices.append(Notice("no_pulse", meter.name, span_text(int(quiet))))
+        contact = live.contact
+        closed_seconds = now - (live.begun if contact.since is None else contact.since) if contact.closed else 0
+        if closed_seconds > STUCK_SECONDS:
+            notices.append(Notice("contact_closed", meter.name, span_text(int(closed_seconds))))
         if live.lost_edge is not None and now - live.lost_edge < LOST_EDGE_SECONDS:
             notices.append(Notice("edges_lost", meter.name, str(live.contact.lost)))
         late_seconds = IDLE_SECONDS + 3 * self._counting.timing.flush_seconds

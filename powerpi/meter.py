@@ -84,7 +84,7 @@ class Meter:
         self._resumed = False  # whether rows may follow the newest one without a gap
         path = store.rrd.with_suffix(".gaps")
         with storing(path):
-            self._gaps = Gaps(path, store.known_until, last_end if store.last_row else gaps.DISK)
+            self._gaps = Gaps(path, store.known_until, gaps.DISK if self.notes else last_end)
         self._begun = self._taken = 0.0
         self._deaf_turns = 0
         self._lost_edge: float | None = None

@@ -1,6 +1,6 @@
 """What the page says: readings and figures to the words, numbers and times of one language.
 
-In: MeterReading, Figures and Notice values (Unix seconds, watts, watt-hours, None where unknown).
+In: MeterReading, Figures, Gap and Notice values (Unix seconds, watts, watt-hours, None where unknown).
 Out: plain text for the template, kWh and local time. Nothing here knows HTML.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from powerpi.ask import END_TIMES
+from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.periods import PERIODS, Period, day_start, midnights, month_start, span_text
 from powerpi.pictures import BarFigures
@@ -21,6 +22,9 @@ from powerpi.units import WATT_HOURS_PER_KWH
 
 UNKNOWN = "–"
 LEAST_UNKNOWN_SECONDS = 60  # a shorter hole in a day is not worth a word
+GAPS_LISTED = 20
+LATELY_SECONDS = 31 * 86400
+SHORT_GAP_SECONDS = 600  # a shorter gap is told to the second
 Words = Mapping[str, str]
 
 
@@ -55,6 +59,22 @@ class Neighbours(NamedTuple):
 
     earlier: int | None
     later: int | None
+
+
+class GapView(NamedTuple):
+    """One gap as the page lists it; every field is text in the page's language."""
+
+    time: tuple[str, str]  # from and to, the date once where it is the same; lines are best broken between the two
+    length: str
+    reason: str
+
+
+class GapsView(NamedTuple):
+    """The newest gaps, and whether there are others."""
+
+    title: str
+    listed: list[GapView]
+    others: bool
 
 
 def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> MeterView:
@@ -101,14 +121,57 @@ def _past(key: str, period: Period, end: int, words: Words, zone: ZoneInfo) -> s
 
 def neighbours(period: Period, end: int | None, zone: ZoneInfo, now: float) -> Neighbours:
     """What adjoins the picture that ends at `end` (None: now). Bars go by whole days or months."""
-    seen = int(now) // period.fresh_seconds * period.fresh_seconds if end is None else end
-    earlier, later = seen - period.seconds, seen + period.seconds
-    oldest = int(now) - LOSSLESS_DAYS * 86400  # curves are drawn from the lossless archive
+    earlier, after = _shown(period, end, zone, now)
+    later, oldest = after + period.seconds, int(now) - LOSSLESS_DAYS * 86400  # curves need the lossless archive
     if period.bars:
-        first, *_, after = midnights(period, seen, zone)
         start = month_start if period.bars == "month" else day_start
-        earlier, later, oldest = first, start(after, zone, period.bar_count), END_TIMES[0]
+        later, oldest = start(after, zone, period.bar_count), END_TIMES[0]
     return Neighbours(earlier if earlier > oldest else None, later if end is not None and later < now else None)
+
+
+def _shown(period: Period, end: int | None, zone: ZoneInfo, now: float) -> tuple[int, int]:
+    """From when to when the picture that ends at `end` (None: now) shows something; bars are whole."""
+    seen = int(now) // period.fresh_seconds * period.fresh_seconds if end is None else end
+    if not period.bars:
+        return seen - period.seconds, seen
+    first, *_, after = midnights(period, seen, zone)
+    return first, after
+
+
+def gaps_within(gaps: Sequence[Gap], period: Period, end: int | None, zone: ZoneInfo, now: float) -> list[Gap]:
+    """Those of `gaps` that the picture that ends at `end` (None: now) shows, wholly or in part."""
+    start, after = _shown(period, end, zone, now)
+    return [gap for gap in gaps if (end is None or gap.start < after) and (gap.end is None or gap.end > start)]
+
+
+def gaps_title(gaps: Sequence[Gap], words: Words, now: float) -> str:
+    """How many of `gaps` touch the last 31 days."""
+    lately = [gap for gap in gaps if gap.end is None or gap.end > now - LATELY_SECONDS]
+    return words["gaps_lately"].format(number=len(lately))
+
+
+def gaps_view(title: str, gaps: Sequence[Gap], words: Words, zone: ZoneInfo, now: float) -> GapsView:
+    """What the page says under `title` about `gaps`, which come newest first."""
+    return GapsView(title, [_gap(gap, words, zone, now) for gap in gaps[:GAPS_LISTED]], len(gaps) > GAPS_LISTED)
+
+
+def _gap(gap: Gap, words: Words, zone: ZoneInfo, now: float) -> GapView:
+    """One gap; the length of an open one is that up to `now`."""
+    seconds = (int(now) if gap.end is None else gap.end) - gap.start
+    length = span_text(seconds) if seconds >= 0 else UNKNOWN
+    return GapView(_gap_time(gap, words, zone), length, words[f"gap_{gap.reason}"])
+
+
+def _gap_time(gap: Gap, words: Words, zone: ZoneInfo) -> tuple[str, str]:
+    short = gap.end is not None and gap.end - gap.start < SHORT_GAP_SECONDS
+    date_format, clock_format = words["format_past_day"], words["format_clock_seconds" if short else "format_clock"]
+    date, clock = _local(gap.start, zone, date_format), _local(gap.start, zone, clock_format)
+    if gap.end is None:
+        return words["gap_open"].format(start=f"{date} {clock}"), ""
+    end_date, end_clock = _local(gap.end, zone, date_format), _local(gap.end, zone, clock_format)
+    if date == end_date:
+        return date, f"{clock} – {end_clock}"
+    return f"{date} {clock} –", f"{end_date} {end_clock}"
 
 
 def _figures(figures: Figures | BarFigures | None, period: Period, words: Words, zone: ZoneInfo) -> str:
@@ -149,10 +212,10 @@ def _kwh(watt_hours: float | None, decimals: int, words: Words) -> str:
     return number(None if watt_hours is None else watt_hours / WATT_HOURS_PER_KWH, decimals, words)
 
 
-def _unknown_part(seconds: int | None, words: Words) -> str:
+def _unknown_part(seconds: float | None, words: Words) -> str:
     if seconds is None or seconds < LEAST_UNKNOWN_SECONDS:
         return ""
-    return words["unknown_part"].format(span=span_text(seconds))
+    return words["unknown_part"].format(span=span_text(int(seconds)))
 
 
 def _local(time: float, zone: ZoneInfo, time_format: str) -> str:
@@ -172,21 +235,27 @@ def _last_pulse(reading: MeterReading, words: Words, zone: ZoneInfo, now: float)
 
 
 def _curve(figures: Figures, period: Period, words: Words, zone: ZoneInfo) -> str:
-    """Mean and peak of a curve of power; the peak's time of day, with the date where the curve is longer than a day."""
+    """Mean and peak of a curve of power, and what is unknown of it.
+
+    The peak has its time of day, and its date where the curve is longer than a day.
+    """
     if figures.mean_watts is None or figures.peak_watts is None:
         return words["alt_unknown"]
     mean, peak = watts_text(figures.mean_watts, words), watts_text(figures.peak_watts, words)
     key = "alt_peak_clock" if period.seconds <= PERIODS["day"].seconds else "alt_peak_moment"
-    return words["alt_curve"].format(mean=mean, peak=peak) + _when(figures.peak_time, words[key], zone)
+    missing = _unknown_part(figures.unknown_seconds, words)
+    when = _when(figures.peak_time, words[key], zone)
+    return words["alt_curve"].format(mean=mean, peak=peak) + when + (f"; {missing}" if missing else "")
 
 
 def _bars(figures: BarFigures, period: Period, words: Words, zone: ZoneInfo) -> str:
-    """Mean and highest of the whole bars of energy, and the highest one's day or month."""
+    """Mean and highest of the whole bars of energy, when the highest one was, and how many bars lack something."""
     if figures.mean_watt_hours is None:
         return words["alt_unknown"]
     mean, peak = _kwh(figures.mean_watt_hours, 1, words), _kwh(figures.peak_watt_hours, 1, words)
     when = _when(figures.peak_start, words[f"alt_peak_{period.bars}"], zone)
-    return words["alt_bars"].format(mean=mean, peak=peak) + when
+    part = words["alt_incomplete"].format(bars=figures.incomplete, of=period.bar_count) if figures.incomplete else ""
+    return words["alt_bars"].format(mean=mean, peak=peak) + when + part
 
 
 def _when(time: float | None, time_format: str, zone: ZoneInfo) -> str:

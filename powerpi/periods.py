@@ -35,6 +35,7 @@ PERIODS = {
 }
 
 
+TOLD_IN_DAYS_SECONDS = 3 * 86400
 WAITING_SECONDS = 7200  # rows wait for the next pulse, an idle meter's for up to an hour: later ones are missing
 
 
@@ -63,9 +64,13 @@ def midnights(period: Period, end: float, zone: ZoneInfo) -> list[int]:
 
 
 def span_text(seconds: int) -> str:
-    """A length of time, in unit signs that both languages share: 40 s, 25 min, 3 h 20 min."""
+    """A length of time, in unit signs that both languages share: 40 s, 25 min, 3 h 20 min, 9 d 4 h (of 24 h each)."""
     if seconds < 60:
         return f"{seconds} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    parts = ((hours, "h"), (minutes, "min"))
+    if seconds < TOLD_IN_DAYS_SECONDS:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        parts = ((hours, "h"), (minutes, "min"))
+    else:
+        days, hours = divmod(round(seconds / 3600), 24)
+        parts = ((days, "d"), (hours, "h"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count)

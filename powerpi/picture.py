@@ -33,7 +33,10 @@ FRAME_COLORS = {
     "FONT": "#757e89",  # a contrast of 4 to white as well as to near-black
 }
 MEAN_COLOR = "#14a08f"
-GAP_COLOR = "#94a3b83a"
+GAP_COLOR = "#94a3b82e"
+HATCH_COLOR = "#94a3b880"
+HATCH_PIXELS = 11  # from one line of the hatching to the next
+BELOW_PIXELS = 70  # of the height, that scale and legend take: about, the slant of the hatching follows from it
 
 
 class Size(NamedTuple):
@@ -112,6 +115,23 @@ def gap(name: str, start: int, due: int) -> list[str]:
     """The area over the full height wherever the DEF `name` is unknown from `start` to `due`."""
     unknown = f"CDEF:gap={name},UN,TIME,{start},GT,TIME,{due},LE,*,*,INF,UNKN,IF"
     return [unknown, f"AREA:gap{GAP_COLOR}"]
+
+
+def hatching(look: Look, top: int, seconds_per_pixel: float, row_seconds: int) -> list[str]:
+    """Slanting lines over the area of `gap`, on a scale that ends at `top`.
+
+    rrdgraph knows no patterns. So each line is a sawtooth of the time that climbs from 0 to `top`, by as many pixels
+    as it goes to the right, and is unknown in the one row in which it falls back; the next one is a little ahead.
+    """
+    lines = ceil((look.size.height - BELOW_PIXELS) / HATCH_PIXELS)
+    climb_seconds = round(lines * HATCH_PIXELS * seconds_per_pixel)
+    slope = top / climb_seconds
+    arguments = ["CDEF:gone=gap,UN,UNKN,TIME,IF"]
+    for line in range(lines):
+        ahead_seconds = round(line * HATCH_PIXELS * seconds_per_pixel)
+        height = f"gone,{ahead_seconds},+,{climb_seconds},%,{slope:.9g},*,{row_seconds * slope:.9g},INF,LIMIT"
+        arguments += [f"CDEF:hatch{line}={height}", f"LINE1:hatch{line}{HATCH_COLOR}"]
+    return arguments
 
 
 def gap_legend(look: Look) -> str:

@@ -50,11 +50,12 @@ class Picture(NamedTuple):
 
 
 class BarFigures(NamedTuple):
-    """The mean and the highest of the whole bars of a picture; None is unknown."""
+    """The mean and the highest of the whole bars of a picture, None is unknown; and how many bars lack something."""
 
     mean_watt_hours: float | None
     peak_watt_hours: float | None
     peak_start: int | None  # Unix seconds
+    incomplete: int  # time still to come is not lacking
 
 
 class Settled(NamedTuple):
@@ -166,7 +167,7 @@ class Gallery:
 
     def _figures(self, subject: Subject, period: Period, reach: Reach) -> Figures | BarFigures:
         if period.bars:
-            return bar_figures(self._bars(subject, period, reach))
+            return bar_figures(self._bars(subject, period, reach), reach.due)
         return self._curve_figures(subject, period, reach)
 
     def _curve_figures(self, subject: Subject, period: Period, reach: Reach) -> Figures:
@@ -219,11 +220,12 @@ def in_pixels(svg: bytes) -> bytes:
     return re.sub(rb'(width|height)="([\d.]+)pt"', rb'\1="\2"', head) + tag + rest
 
 
-def bar_figures(drawn: Sequence[Bar]) -> BarFigures:
-    """The figures of a picture of bars."""
+def bar_figures(drawn: Sequence[Bar], due: int) -> BarFigures:
+    """The figures of a picture of bars; what lies behind `due` may still come."""
     whole = [bar for bar in drawn if bars.is_whole(bar) and bar.watt_hours is not None]
     energies = [bar.watt_hours or 0.0 for bar in whole]
+    incomplete = sum(bars.missing_seconds(bar, due) > 0 for bar in drawn)
     if not whole:
-        return BarFigures(None, None, None)
+        return BarFigures(None, None, None, incomplete)
     peak = max(energies)
-    return BarFigures(sum(energies) / len(energies), peak, whole[energies.index(peak)].start)
+    return BarFigures(sum(energies) / len(energies), peak, whole[energies.index(peak)].start, incomplete)

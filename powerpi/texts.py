@@ -56,6 +56,35 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "contact_open": {"en": "open", "de": "offen"},
     "edges_rejected": {"en": "Edges rejected", "de": "Verworfene Flanken"},
     "edges_lost": {"en": "Edges lost", "de": "Verlorene Flanken"},
+    "gaps": {"en": "Gaps", "de": "Lücken"},
+    "gaps_lately": {
+        "en": "Gaps ({number} in the last 31 days)",
+        "de": "Lücken ({number} in den letzten 31 Tagen)",
+    },
+    "gap_time": {"en": "From – to", "de": "Von – bis"},
+    "gap_length": {"en": "Length", "de": "Dauer"},
+    "gap_reason": {"en": "Reason", "de": "Grund"},
+    "gap_open": {"en": "Since {start}", "de": "Seit {start}"},
+    "gap_stopped": {"en": "PowerPi was stopped", "de": "PowerPi wurde angehalten"},
+    "gap_ended": {
+        "en": "PowerPi was killed or crashed",
+        "de": "PowerPi wurde abgebrochen oder stürzte ab",
+    },
+    "gap_power_cut": {
+        "en": "Power cut, or the machine crashed",
+        "de": "Stromausfall oder Absturz des Rechners",
+    },
+    "gap_clock_unset": {
+        "en": "Stopped before the clock was set",
+        "de": "Angehalten, bevor die Uhr gestellt war",
+    },
+    "gap_clock_stepped": {"en": "The clock was set anew", "de": "Die Uhr wurde verstellt"},
+    "gap_disk": {
+        "en": "Fault of the disk or its file",
+        "de": "Fehler des Datenträgers oder der Datei",
+    },
+    "gap_unknown": {"en": "Not known", "de": "Nicht bekannt"},
+    "gaps_as_json": {"en": "All gaps, as JSON", "de": "Alle Lücken, als JSON"},
     "enlarge": {"en": "Enlarge", "de": "Vergrößern"},
     "notices": {"en": "Notices", "de": "Hinweise"},
     "no_answer": {
@@ -113,7 +142,9 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "alt_peak_moment": {"en": " on %Y-%m-%d at %H:%M", "de": " am %d.%m.%Y um %H:%M"},
     "alt_peak_day": {"en": " on %Y-%m-%d", "de": " am %d.%m.%Y"},
     "alt_peak_month": {"en": " in %Y-%m", "de": " im Monat %m/%Y"},
+    "alt_incomplete": {"en": "; {bars} of {of} not wholly known", "de": "; {bars} von {of} nicht ganz bekannt"},
     "alt_unknown": {"en": ": nothing is known yet", "de": ": noch ist nichts bekannt"},
+    "format_clock": {"en": "%H:%M", "de": "%H:%M"},
     "format_clock_seconds": {"en": "%H:%M:%S", "de": "%H:%M:%S"},
     "format_date_clock": {"en": "%Y-%m-%d %H:%M", "de": "%d.%m.%Y %H:%M"},
     "group_sign": {"en": ",", "de": "\u202f"},  # DIN 1333: a narrow space
@@ -144,6 +175,10 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "notice_edges_lost": {
         "en": "Edges were lost today, {value} since the start; the count may be too low.",
         "de": "Heute gingen Flanken verloren, {value} seit dem Start; der Zählerstand kann zu niedrig sein.",
+    },
+    "notice_contact_closed": {
+        "en": "The contact has been closed for {value}. Is S0 the wrong way round, or the wire shorted?",
+        "de": "Der Kontakt ist seit {value} geschlossen. Ist S0 verpolt oder der Draht kurzgeschlossen?",
     },
     "notice_stored_late": {
         "en": "The newest values are still waiting to be stored.",

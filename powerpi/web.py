@@ -20,10 +20,21 @@ from powerpi import __version__
 from powerpi.ask import choice, end_time, known_period, language, parameters
 from powerpi.assets import Asset, load_assets, www_folder
 from powerpi.errors import ReaderError, UnknownNameError, shown
+from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.guard import guarded, own_names
 from powerpi.images import unchanged, with_pictures
-from powerpi.page import GraphView, graph_view, meter_view, neighbours, notice_texts
+from powerpi.page import (
+    GapsView,
+    GraphView,
+    gaps_title,
+    gaps_view,
+    gaps_within,
+    graph_view,
+    meter_view,
+    neighbours,
+    notice_texts,
+)
 from powerpi.periods import PERIODS, Period
 from powerpi.pictures import BarFigures, Picture, PictureRequest
 from powerpi.readings import Health, MeterReading
@@ -54,6 +65,9 @@ class House(Protocol):
     def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
         """What the graph that ends at `end` shows, None where unknown; raises UnknownNameError or ReaderError."""
 
+    def gaps(self, meter: str) -> Sequence[Gap]:
+        """When nothing is known of a meter, newest first; raises UnknownNameError."""
+
     def labels(self) -> Mapping[str, str]:
         """What the meters are called, by name."""
 
@@ -76,6 +90,7 @@ def application(
         ("/health", pages.health),
         ("/api/v1/meters", pages.meters),
         ("/api/v1/meters/<meter>", pages.meter),
+        ("/api/v1/meters/<meter>/gaps", pages.gaps),
         ("/favicon.ico", pages.favicon),
         ("/robots.txt", pages.robots),
         ("/static/<name>", pages.static),
@@ -107,6 +122,7 @@ class Pages:
             "page",
             given,
             meters=[meter_view(reading, words, self.zone, self.now()) for reading in readings],
+            gaps={reading.meter: self._gaps(reading.meter, words) for reading in readings},
             graphs={reading.meter: self._graphs(reading.meter, spoken) for reading in readings},
             enlarged=lambda meter, period: _address(f"/{meter}/{period}", given),
             picture=lambda meter, period, **size: _address(f"/{meter}/{period}.png", {**size, "lang": spoken}),
@@ -117,13 +133,16 @@ class Pages:
         given = parameters(_query(), ("end", *KEPT))
         reading, asked, end = self.house.meter(meter), known_period(period), end_time(given)
         spoken = language(given, _accepted())
-        words, past = self.catalogue[spoken], {} if end is None else {"end": end}
+        words, now, past = self.catalogue[spoken], self.now(), {} if end is None else {"end": end}
+        shown_gaps = gaps_within(self.house.gaps(meter), asked, end, self.zone, now)
         return self._html(
             "graph",
             given,
+            meter=meter,
             label=reading.label,
             graph=graph_view(asked, self._figures(meter, asked, end), words, self.zone, end),
-            beside=neighbours(asked, end, self.zone, self.now()),
+            gaps=gaps_view(words["gaps"], shown_gaps, words, self.zone, now),
+            beside=neighbours(asked, end, self.zone, now),
             spans=[(name, words[f"span_{name}"], _address(f"/{meter}/{name}", given)) for name in PERIODS],
             newest=_address(f"/{meter}/{period}", _kept(given)),
             picture=lambda kind, **size: _address(f"/{meter}/{period}.{kind}", {**size, **past, "lang": spoken}),
@@ -138,6 +157,11 @@ class Pages:
         """The reading of one meter as JSON."""
         parameters(_query(), ())
         return _json(_rounded(self.house.meter(meter)))
+
+    def gaps(self, meter: str) -> bytes:
+        """All gaps of one meter as JSON, newest first."""
+        parameters(_query(), ())
+        return _json({"gaps": [gap._asdict() for gap in self.house.gaps(meter)]})
 
     def health(self) -> bytes:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
@@ -192,6 +216,11 @@ class Pages:
             **views,
         )
         return _reply(body.encode(), "text/html; charset=utf-8", CHECKED, Vary="Accept-Language")
+
+    def _gaps(self, meter: str, words: Mapping[str, str]) -> GapsView:
+        """All gaps of a meter; the title says how many there were of late."""
+        gaps, now = self.house.gaps(meter), self.now()
+        return gaps_view(gaps_title(gaps, words, now), gaps, words, self.zone, now)
 
     def _graphs(self, meter: str, spoken: str) -> list[GraphView]:
         """All graphs of a meter; once one cannot be drawn the others are not asked for: each may take long to fail."""

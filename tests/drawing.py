@@ -6,18 +6,20 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import rrdtool
 
-from powerpi.picture import Look, Size
+from powerpi.picture import GAP_COLOR, Look, Size
 from powerpi.texts import texts
 
 BERLIN = ZoneInfo("Europe/Berlin")
+GAP_OPACITY = int(GAP_COLOR[-2:], 16)  # of the area of a gap, without a line of its hatching
 FORBIDDEN = "\"'\n\r\0"
 
 
@@ -118,3 +120,9 @@ def plot_columns(drawn: Drawn, fraction: float) -> list[tuple[int, ...]]:
     info = drawn.info
     y = info["graph_top"] + round(info["graph_height"] * (1 - fraction))
     return [picture.at(info["graph_left"] + x, y) for x in range(info["graph_width"])]
+
+
+def rises(pixels: Sequence[tuple[int, ...]]) -> list[int]:
+    """Where lines of a gap's hatching begin in a row of pixels; a line of the grid is fainter."""
+    opaque = [opacity > 2 * GAP_OPACITY for *_, opacity in pixels]
+    return [x for x, (left, here) in enumerate(pairwise(opaque)) if here and not left]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawing import BERLIN, draw, feed, look, make_store, plot_columns
+from drawing import BERLIN, GAP_OPACITY, draw, feed, look, make_store, plot_columns, rises
 
 from powerpi.bars import Bar, bars_arguments, energy_text, missing_seconds, unit_of
 from powerpi.periods import PERIODS, midnights
-from powerpi.picture import Size
+from powerpi.picture import HATCH_PIXELS, Size
 
 NOON = int(datetime(2026, 11, 22, 12, 0, tzinfo=BERLIN).timestamp())
 MONTH, QUARTER, YEAR = (PERIODS[name] for name in ("month", "quarter", "year"))
@@ -98,9 +98,17 @@ def test_time_to_come_is_not_a_gap_but_unknown_past_is(store: Path) -> None:
     assert not painted[round(30.8 * place)]  # this evening
 
 
+def test_missing_days_are_hatched(store: Path) -> None:
+    bars = [bar._replace(watt_hours=None, unknown_seconds=bar.end - bar.start) for bar in known(MONTH)]
+    drawn = draw(bars_arguments(store, bars, MONTH, NOON, look()))
+    gone = plot_columns(drawn, 0.93)[10 : round(drawn.info["graph_width"] * 28 / 31)]  # then two days are known
+    assert all(opacity >= GAP_OPACITY for *_, opacity in gone)
+    assert len(rises(gone)) == pytest.approx(len(gone) / HATCH_PIXELS, abs=1)
+
+
 def test_legend_explains_the_gap_only_if_there_is_one(store: Path) -> None:
     bars = known(MONTH)
-    assert not any("no data" in text for text in bars_arguments(store, bars, MONTH, NOON, look()))
+    assert not any("no data" in text or "hatch" in text for text in bars_arguments(store, bars, MONTH, NOON, look()))
     bars[5] = bars[5]._replace(watt_hours=None, unknown_seconds=86400)
     assert any("no data" in text for text in bars_arguments(store, bars, MONTH, NOON, look()))
 

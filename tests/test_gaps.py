@@ -58,7 +58,10 @@ def test_of_two_gaps_that_begin_together_the_later_one_counts(path: Path) -> Non
 
 
 def test_torn_and_foreign_lines_are_passed_over(path: Path) -> None:
-    path.write_bytes(b"1000 1300 stopped\n\xff\xfe\nnonsense\n5 6 aliens\nx y stopped\n2000 2300 stopped\n3000 33")
+    path.write_bytes(
+        b"1000 1300 stopped\n\xff\xfe\nnonsense\n5 6 aliens\nx y stopped\n9 8 stopped\n1 9999999999999 stopped\n"
+        b"2000 2300 stopped\n3000 33"
+    )
     assert read(path) == (Gap(1000, 1300, "stopped"), Gap(2000, 2300, "stopped"))
 
 

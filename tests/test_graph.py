@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawing import BERLIN, draw, feed, look, make_store, plot_columns
+from drawing import BERLIN, GAP_OPACITY, draw, feed, look, make_store, plot_columns, rises
 
 from powerpi.graph import Figures, Span, curve_arguments, figures, figures_arguments
 from powerpi.periods import PERIODS
-from powerpi.picture import MEAN_COLOR, Size
+from powerpi.picture import HATCH_PIXELS, MEAN_COLOR, Size
 
 END = int(datetime(2026, 11, 22, 20, 0, tzinfo=BERLIN).timestamp())
 HOUR = Span(END - 3600, END, END)
@@ -118,6 +118,26 @@ def test_gap_is_grey_and_known_time_is_not(tmp_path: Path) -> None:
     assert colors == [False, True, False, True, False]
 
 
+@pytest.mark.parametrize("size", [Size(358, 230, 1), Size(900, 300, 1), Size(1170, 480, 1)])
+@pytest.mark.parametrize("fraction", [0.31, 0.62, 0.93])
+def test_gap_is_hatched_from_edge_to_edge_and_nothing_else_is(tmp_path: Path, size: Size, fraction: float) -> None:
+    path = make_store(tmp_path / "gap.rrd", END - 86410)
+    feed(path, END - 86400, END - 57_600, lambda row: 200 if row > END - 86_000 else 1000)
+    feed(path, END - 28_800, END, lambda _: 200)  # the second third is missing
+    pixels = plot_columns(curve(path, Span(END - 86400, END, END), size=size), fraction)
+    third = round(len(pixels) / 3)
+    before, gone, after = pixels[10 : third - 2], pixels[third + 2 : 2 * third - 2], pixels[2 * third + 2 :]
+    assert all(opacity < GAP_OPACITY for *_, opacity in before + after)  # at most a line of the grid
+    assert all(opacity >= GAP_OPACITY for *_, opacity in gone)
+    edges = rises(gone)
+    assert len(edges) == pytest.approx(len(gone) / HATCH_PIXELS, abs=1)
+    assert {right - left for left, right in pairwise(edges)} <= set(range(HATCH_PIXELS - 2, HATCH_PIXELS + 3))
+
+
+def test_hatching_costs_nothing_where_there_is_no_gap(store: Path) -> None:
+    assert not any("hatch" in argument for argument in curve_arguments(store, 1000, HOUR, seen(store, HOUR), look()))
+
+
 def test_area_is_as_high_as_the_power(store: Path) -> None:
     drawn = curve(store, HOUR)
     low, high = plot_columns(drawn, 90 / 1200), plot_columns(drawn, 150 / 1200)
@@ -163,7 +183,8 @@ def test_small_loads_are_told_with_the_decimal_sign_of_the_language() -> None:
 def test_nothing_known_is_drawn_as_a_gap_without_lines(tmp_path: Path) -> None:
     path = make_store(tmp_path / "empty.rrd", END - 86400)
     arguments = curve_arguments(path, 1000, HOUR, EMPTY, look())
-    assert not [text for text in arguments if text.startswith(("LINE1:", "COMMENT:")) and "LINE1:w" not in text]
+    told = [text for text in arguments if text.startswith(("LINE1:", "COMMENT:"))]
+    assert [text for text in told if not text.startswith(("LINE1:w", "LINE1:hatch"))] == []
     assert all(pixel[3] > 0 for pixel in plot_columns(draw(arguments), 0.93)[:-1])
 
 

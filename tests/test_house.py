@@ -195,6 +195,18 @@ def test_lost_edges_are_shown(running: Parts, line: Line) -> None:
     assert running.house.meter("house").edges_lost == 1
 
 
+def test_a_contact_that_stays_closed_is_worth_a_look(running: Parts, line: Line, clock: HandClock) -> None:
+    line.close()
+    running.counting.flush(5)
+    assert running.house.health().warnings == ()
+    clock.now += 61
+    running.counting.flush(5)
+    assert running.house.health().warnings == (Notice("contact_closed", "house", "1 min"),)
+    line.open()
+    running.counting.flush(5)
+    assert running.house.health().warnings == ()
+
+
 def test_a_picture_that_fails_is_a_warning_and_the_readings_stay(running: Parts) -> None:
     rrd = running.counting.meters["house"].store.rrd
     running.counting.flush(5)

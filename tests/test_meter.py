@@ -300,6 +300,17 @@ def test_a_file_that_was_damaged_leaves_a_gap_since_the_register(
     assert meter.live.gaps == (Gap(START + 25, START + 110, "disk"),)
 
 
+def test_a_run_that_made_no_row_leaves_a_gap_with_the_reason_of_its_end(
+    line: Line, clock: HandClock, make_meter: Callable[[], Meter], make_store: Make
+) -> None:
+    meter = make_meter()
+    line.pulse(1005)
+    turn(meter, clock)
+    meter.save_register(START + 5)
+    meter = Meter("house", line.pin, make_store(), 0.010, START, last_end=gaps.STOPPED)
+    assert meter.live.gaps == (Gap(START + 5, None, "stopped"),)
+
+
 def test_gaps_that_cannot_be_stored_are_a_fault_and_stay(
     line: Line, clock: HandClock, make_meter: Callable[[], Meter], tmp_path: Path
 ) -> None:

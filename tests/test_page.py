@@ -6,8 +6,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from powerpi.gaps import Gap
 from powerpi.graph import Figures
-from powerpi.page import Neighbours, graph_view, meter_view, neighbours, notice_text, number, watts_text
+from powerpi.page import (
+    GapView,
+    Neighbours,
+    gaps_title,
+    gaps_view,
+    gaps_within,
+    graph_view,
+    meter_view,
+    neighbours,
+    notice_text,
+    number,
+    watts_text,
+)
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
@@ -54,8 +67,19 @@ def test_peak_of_a_day_has_its_time_and_of_a_week_its_date_too() -> None:
     assert alt("week", figures, "en") == "Power of the last 7 days: mean 304 W, peak 2111 W on 2026-07-05 at 08:16"
 
 
+@pytest.mark.parametrize(
+    ("unknown_seconds", "language", "told"),
+    [(None, "en", ""), (59.0, "en", ""), (60.0, "en", "; 1 min unknown"), (5760.0, "de", "; 1 h 36 min unbekannt")],
+)
+def test_curve_says_how_much_of_it_is_unknown(unknown_seconds: float | None, language: str, told: str) -> None:
+    figures = Figures(304.2, 2111.0, SUMMER_MORNING, unknown_seconds, 658.0)
+    whole = alt("day", figures._replace(unknown_seconds=0), language)
+    assert whole.endswith("08:16")
+    assert alt("day", figures, language) == whole + told
+
+
 def test_bars_speak_of_energy() -> None:
-    figures = BarFigures(8_740.0, 18_420.0, int(SUMMER_MORNING))
+    figures = BarFigures(8_740.0, 18_420.0, int(SUMMER_MORNING), 0)
     assert (
         alt("month", figures, "en")
         == "Energy per day of the last 31 days: mean 8.7 kWh, highest 18.4 kWh on 2026-07-05"
@@ -63,8 +87,14 @@ def test_bars_speak_of_energy() -> None:
     assert alt("year", figures, "de").endswith("Mittel 8,7 kWh, Höchstwert 18,4 kWh im Monat 07/2026")
 
 
+def test_bars_say_how_many_of_them_lack_something() -> None:
+    figures = BarFigures(8_740.0, 18_420.0, int(SUMMER_MORNING), 5)
+    assert alt("month", figures, "en").endswith(" on 2026-07-05; 5 of 31 not wholly known")
+    assert alt("year", figures, "de").endswith(" im Monat 07/2026; 5 von 12 nicht ganz bekannt")
+
+
 @pytest.mark.parametrize(
-    ("period", "figures"), [("day", Figures(None, None, None, 86400, None)), ("year", BarFigures(None, None, None))]
+    ("period", "figures"), [("day", Figures(None, None, None, 86400, None)), ("year", BarFigures(None, None, None, 31))]
 )
 def test_graph_without_data_says_so(period: str, figures: Figures | BarFigures) -> None:
     assert alt(period, figures, "en").endswith(": nothing is known yet")
@@ -129,3 +159,77 @@ def test_notice_names_its_meter_by_label_and_otherwise_none() -> None:
         "Heat pump: Edges were lost today, 3 since"
     )
     assert notice_text(Notice("clock_waiting", None, None), labels, words).startswith("The clock is not set yet")
+
+
+# ---------------------------------------------------------------- gaps
+
+MORNING = int(SUMMER_MORNING)  # 2026-07-05 08:16:00 in Berlin
+
+
+def listed(gap: Gap, language: str = "en", now: float = SUMMER_MORNING) -> GapView:
+    (view,) = gaps_view("Gaps", [gap], texts(language), BERLIN, now).listed
+    return view
+
+
+def test_gap_within_a_day_has_its_date_once() -> None:
+    gap = Gap(MORNING - 6480, MORNING, "power_cut")  # 1 h 48 min
+    assert listed(gap) == GapView(("2026-07-05", "06:28 – 08:16"), "1 h 48 min", "Power cut, or the machine crashed")
+    german = GapView(("05.07.2026", "06:28 – 08:16"), "1 h 48 min", "Stromausfall oder Absturz des Rechners")
+    assert listed(gap, "de") == german
+
+
+def test_gap_over_local_midnight_has_both_dates() -> None:
+    before = MORNING - 8 * 3600 - 17 * 60  # 2026-07-04 23:59 in Berlin, the same day in UTC
+    assert listed(Gap(before, before + 660, "disk")).time == ("2026-07-04 23:59 –", "2026-07-05 00:10")
+
+
+@pytest.mark.parametrize(("seconds", "clocks"), [(590, "08:16:00 – 08:25:50"), (600, "08:16 – 08:26")])
+def test_only_a_short_gap_is_told_to_the_second(seconds: int, clocks: str) -> None:
+    assert listed(Gap(MORNING, MORNING + seconds, "stopped")).time == ("2026-07-05", clocks)
+
+
+def test_gap_that_lasts_has_a_beginning_and_is_as_long_as_it_has_lasted() -> None:
+    view = listed(Gap(MORNING - 40, None, "stopped"), now=SUMMER_MORNING + 0.9)
+    assert (view.time, view.length) == (("Since 2026-07-05 08:15", ""), "40 s")
+
+
+def test_gap_that_lasts_has_no_length_while_the_clock_is_behind_it() -> None:
+    assert listed(Gap(MORNING, None, "power_cut"), now=SUMMER_MORNING - 86400).length == "–"
+
+
+def test_twenty_gaps_are_listed_and_it_says_whether_there_are_others() -> None:
+    gaps = [Gap(MORNING - 86400 * age, MORNING - 86400 * age + 3600, "ended") for age in range(21)]
+    for number_of_gaps, others in ((20, False), (21, True)):
+        view = gaps_view("Gaps", gaps[:number_of_gaps], texts("en"), BERLIN, SUMMER_MORNING)
+        assert (len(view.listed), view.others) == (20, others)
+    assert [gap.time[0] for gap in view.listed[:2]] == ["2026-07-05", "2026-07-04"]
+
+
+def test_title_counts_the_gaps_of_the_last_31_days() -> None:
+    month = MORNING - 31 * 86400
+    gaps = [Gap(MORNING - 60, None, "disk"), Gap(month - 60, month + 1, "ended"), Gap(month - 90, month, "stopped")]
+    assert gaps_title(gaps, texts("en"), SUMMER_MORNING) == "Gaps (2 in the last 31 days)"
+    assert gaps_title([], texts("de"), SUMMER_MORNING) == "Lücken (0 in den letzten 31 Tagen)"
+
+
+def starts(gaps: list[Gap], period: str, end: int | None, now: float = SUMMER_MORNING) -> list[int]:
+    return [gap.start - MORNING for gap in gaps_within(gaps, PERIODS[period], end, BERLIN, now)]
+
+
+def test_gaps_of_a_curve_are_those_that_it_shows_in_whole_or_in_part() -> None:
+    edges = [(-1, 10), (-3600, -1), (-3700, -3599), (-3700, -3600), (0, 10), (-9000, 9000)]
+    gaps = [Gap(MORNING + start, MORNING + end, "stopped") for start, end in edges]
+    assert starts(gaps, "hour", MORNING, SUMMER_MORNING + 86400) == [-1, -3600, -3700, -9000]
+
+
+def test_gap_that_has_just_begun_is_shown_by_every_newest_picture() -> None:
+    lasting = Gap(MORNING + 3599, None, "power_cut")
+    assert [starts([lasting], period, None, SUMMER_MORNING + 3600) for period in PERIODS] == [[3599]] * len(PERIODS)
+
+
+def test_gaps_of_bars_are_those_of_all_their_days() -> None:
+    # 31 days up to 2026-07-05 begin on 2026-06-05 at 00:00 in Berlin, 30 days, 8 h and 16 min before
+    first, midnight = -(30 * 86400 + 8 * 3600 + 16 * 60), 86400 - 8 * 3600 - 16 * 60
+    edges = [(midnight, midnight + 10), (midnight - 1, midnight + 10), (first - 10, first + 1), (first - 10, first)]
+    gaps = [Gap(MORNING + start, MORNING + end, "stopped") for start, end in edges]
+    assert starts(gaps, "month", MORNING, SUMMER_MORNING + 90 * 86400) == [midnight - 1, first - 10]

@@ -141,6 +141,10 @@ def test_rows_that_are_missing_leave_a_gap_up_to_now() -> None:
         (3600, "1 h"),
         (12_000, "3 h 20 min"),
         (90_000, "25 h"),
+        (259_199, "72 h"),
+        (259_200, "3 d"),
+        (792_000, "9 d 4 h"),
+        (345_599, "4 d"),  # never "24 h"
     ],
 )
 def test_lengths_of_time_are_short(seconds: int, text: str) -> None:

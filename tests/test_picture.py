@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from powerpi import axes
-from powerpi.picture import Look, Rows, Size, escaped, frame
+from powerpi.picture import Look, Rows, Size, escaped, frame, hatching
 from powerpi.texts import texts
 
 
@@ -32,6 +32,15 @@ def test_frame_asks_for_the_whole_size_the_zoom_and_rows_of_their_length() -> No
     assert "--zoom 2" in text
     assert "--start 100 --end 200 --step 10" in text
     assert "--upper-limit 500" in text
+
+
+def test_lines_of_the_hatching_climb_in_turn() -> None:
+    # (290 - 70) / 11 = 20 lines; with 5 s a pixel 55 s from one to the next, 1100 s for a climb of 550 W
+    tall = look()._replace(size=Size(900, 290, 1))
+    arguments = hatching(tall, 550, 5.0, 10)
+    assert len(arguments) == 1 + 2 * 20
+    assert arguments[:2] == ["CDEF:gone=gap,UN,UNKN,TIME,IF", "CDEF:hatch0=gone,0,+,1100,%,0.5,*,5,INF,LIMIT"]
+    assert arguments[-2] == "CDEF:hatch19=gone,1045,+,1100,%,0.5,*,5,INF,LIMIT"
 
 
 def test_colons_do_not_end_a_legend() -> None:

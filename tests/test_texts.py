@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 
 from powerpi.assets import www_folder
+from powerpi.gaps import REASONS
 from powerpi.periods import PERIODS
 from powerpi.texts import ERROR_TEXTS, GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
 
@@ -24,6 +25,7 @@ FAMILIES = {
     "past": ("curve", "day", "month"),
     "format_past": ("curve", "day", "month"),
     "alt_peak": ("day", "month"),
+    "gap": REASONS,
     "notice": (
         "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
     ),

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerpi.errors import ReaderError, UnknownNameError
+from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures, Picture, PictureRequest
@@ -66,6 +67,7 @@ class PlainHouse:
     fault: Exception | None = None
     asked: list[PictureRequest] = field(default_factory=list)
     figured: list[tuple[str, int | None]] = field(default_factory=list)
+    holes: list[Gap] = field(default_factory=list)
 
     def meters(self) -> list[MeterReading]:
         return self.readings
@@ -89,8 +91,12 @@ class PlainHouse:
         if self.fault:
             raise self.fault
         if PERIODS[period].bars:
-            return BarFigures(8700.0, 18_420.0, int(NOON))
+            return BarFigures(8700.0, 18_420.0, int(NOON), 0)
         return Figures(304.2, 2111.0, NOON - 3 * 3600, 0, 658.0)
+
+    def gaps(self, meter: str) -> list[Gap]:
+        self.meter(meter)
+        return self.holes
 
     def labels(self) -> dict[str, str]:
         return {reading.meter: reading.label for reading in self.readings}
@@ -223,6 +229,61 @@ def test_page_works_while_graphs_fail() -> None:
     answer = ask("/?lang=en", PlainHouse(fault=ReaderError("The child died.")))
     assert answer.status == 200
     assert Page(answer.text).all("img")[1]["alt"] == "Power of the last hour"
+
+
+POWER_CUT = Gap(int(NOON) - 5 * 3600, int(NOON) - 4 * 3600, "power_cut")
+STOPPED = Gap(int(NOON) - 40 * 86400, int(NOON) - 40 * 86400 + 40, "stopped")
+
+
+def test_page_lists_the_gaps_of_a_meter_behind_a_title_that_counts_them() -> None:
+    page = Page(ask("/?lang=de", PlainHouse(holes=[POWER_CUT, STOPPED])).text)
+    assert [one.get("class") for one in page.all("details")] == [None, "gaps"]
+    told = "22.11.2026 07:00 – 08:00 1 h Stromausfall oder Absturz des Rechners 13.10.2026 13:00:00 – 13:00:40 40 s"
+    assert f"Lücken (1 in den letzten 31 Tagen) Von – bis Dauer Grund {told} PowerPi wurde angehalten" in page.words
+    assert {one.get("scope") for one in page.all("th")} == {"col"}
+    assert "/api/v1/meters/house/gaps" not in addresses_of(page)
+
+
+@pytest.mark.parametrize("target", ["/?lang=en", "/house/day?lang=en"])
+def test_without_gaps_nothing_is_said_of_them(target: str) -> None:
+    text = ask(target).text
+    assert "Gaps" not in text
+    assert "<table" not in text
+
+
+@pytest.mark.parametrize("target", ["/?lang=en", "/house/day?lang=en"])
+def test_gaps_too_many_to_be_listed_are_led_to(target: str) -> None:
+    many = [POWER_CUT._replace(start=POWER_CUT.start - 60 * n, end=POWER_CUT.start - 60 * n + 30) for n in range(21)]
+    house = PlainHouse(holes=many)
+    page = Page(ask(target, house).text)
+    assert len(page.all("tr")) == 1 + 20
+    assert "/api/v1/meters/house/gaps" in addresses_of(page)
+    assert ask("/api/v1/meters/house/gaps", house).status == 200
+
+
+def test_page_of_a_graph_lists_the_gaps_of_its_time_alone() -> None:
+    house = PlainHouse(holes=[POWER_CUT, STOPPED])
+    now, past = ask("/house/day?lang=en", house), ask(f"/house/day?lang=en&end={STOPPED.start + 3600}", house)
+    bars = Page(ask("/house/quarter?lang=en", house).text).words
+    assert "2026-11-22 07:00 – 08:00 1 h Power cut, or the machine crashed" in Page(now.text).words
+    assert "2026-10-13 13:00:00 – 13:00:40 40 s PowerPi was stopped" in Page(past.text).words
+    assert ("2026-10-13" in now.text, "2026-11-22" in past.text) == (False, False)
+    assert "Gaps From – to Length Reason 2026-11-22 07:00" in bars
+    assert "2026-10-13" in bars
+    assert "<table" not in ask("/house/hour?lang=en", house).text
+
+
+def test_api_gives_every_gap_with_null_for_an_end_that_is_to_come() -> None:
+    answer = ask("/api/v1/meters/house/gaps", PlainHouse(holes=[Gap(int(NOON) - 60, None, "disk"), STOPPED]))
+    assert json.loads(answer.body) == {
+        "gaps": [
+            {"start": 1_795_345_140, "end": None, "reason": "disk"},
+            {"start": 1_791_889_200, "end": 1_791_889_240, "reason": "stopped"},
+        ]
+    }
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert json.loads(ask("/api/v1/meters/house/gaps").body) == {"gaps": []}
 
 
 def addresses_of(page: Page) -> set[str]:
@@ -460,7 +521,8 @@ def test_picture_that_cannot_be_drawn_is_503_with_the_sentence() -> None:
 @pytest.mark.parametrize(
     "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/cellar/day", "/house/decade", "/house",
                "/static/../page.html",
-               "/static/page.html", "/api/v1/meters/cellar", "/api/v2/meters", "/Haus/day.png", "/static/day.png"]
+               "/static/page.html", "/api/v1/meters/cellar", "/api/v1/meters/cellar/gaps",
+               "/api/v1/meters/house/holes", "/api/v2/meters", "/Haus/day.png", "/static/day.png"]
 )  # fmt: skip
 def test_unknown_names_are_404(target: str) -> None:
     answer = ask(target)
@@ -495,7 +557,10 @@ def test_bad_parameters_are_400_and_name_what_was_wanted(query: str, sentence: s
     assert (answer.status, answer.text) == (400, sentence + "\n")
 
 
-@pytest.mark.parametrize("target", ["/", "/health", "/api/v1/meters", "/api/v1/meters/house", "/static/style.css"])
+@pytest.mark.parametrize(
+    "target",
+    ["/", "/health", "/api/v1/meters", "/api/v1/meters/house", "/api/v1/meters/house/gaps", "/static/style.css"],
+)
 def test_unknown_parameters_are_400_everywhere(target: str) -> None:
     assert ask(f"{target}?colour=1").status == 400
 

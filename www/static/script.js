@@ -59,14 +59,14 @@
     }
   }
 
-  // The page as the server would show it now: notices, unknown parts of the days, details, descriptions of graphs,
-  // and on the page of one graph the links to the times before.
+  // The page as the server would show it now: notices, unknown parts of the days, details, gaps, descriptions of
+  // graphs, and on the page of one graph the links to the times before.
   async function rest() {
     pageTime = Date.now();
     const fresh = new DOMParser().parseFromString(await (await ask(location.href)).text(), "text/html");
-    for (const selector of ["#notices", ".energy small", "details dl", "figcaption", ".times"]) {
+    for (const selector of ["#notices", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
       const [old, now] = [document, fresh].map((root) => root.querySelectorAll(selector));
-      if (old.length !== now.length) return location.reload(); // another set of meters
+      if (old.length !== now.length) return location.reload(); // other meters, or the first gap
       old.forEach((element, index) => {
         if (element.innerHTML !== now[index].innerHTML) element.replaceChildren(...now[index].childNodes);
       });
