@@ -125,7 +125,7 @@ class House:
         return [Notice("reader", None, None)] if self._reader.fault else []
 
     def _meter_notices(self, room: Room, now: float) -> list[Notice]:
-        """Too long without a pulse, a contact that stays closed, lost edges, rows that wait for the disk for too long."""
+        """Too long without a pulse, a contact that stays closed, lost edges, rows that wait too long for the disk."""
         meter, live = room.meter, room.meter.live
         notices = []
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
