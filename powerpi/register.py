@@ -6,6 +6,7 @@ counter in pulses, the Unix time it was valid and a CRC-32. At worst the slot be
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -52,20 +53,44 @@ def newest(content: bytes) -> Register | None:
 
 def is_blank(path: Path) -> bool:
     """Whether a register file holds nothing at all, because nothing was ever written. Raises OSError."""
-    return not path.exists() or not path.read_bytes().strip(b"\0")
+    try:
+        return not path.read_bytes().strip(b"\0")
+    except FileNotFoundError:
+        return True
+    except IsADirectoryError:
+        return False
 
 
 def read(path: Path) -> Register | None:
-    """The newest register in the file at `path`; None when it is missing or holds none. Raises OSError."""
-    return newest(path.read_bytes()) if path.exists() else None
+    """The newest register in the file at `path`; None when it is missing, not a file, or holds none.
+
+    A slot in a bad block of the disk is as good as torn while the other can be read. Raises OSError.
+    """
+    refusals: list[OSError] = []
+    try:
+        with _opened(path, os.O_RDONLY) as descriptor:
+            found = newest(b"".join(_slot(descriptor, number, refusals) for number in range(SLOTS)))
+    except FileNotFoundError:
+        return None
+    if refusals and not found and refusals[0].errno != errno.EISDIR:
+        raise refusals[0]
+    return found
 
 
-def prepare(path: Path) -> None:
-    """Make room for both slots where there is none yet, so that a full disk is no obstacle later. Raises OSError."""
+def _slot(descriptor: int, number: int, refusals: list[OSError]) -> bytes:
+    try:
+        return os.pread(descriptor, SLOT_BYTES, SLOT_BYTES * number).ljust(SLOT_BYTES, b"\0")
+    except OSError as error:
+        refusals.append(error)
+        return bytes(SLOT_BYTES)
+
+
+def prepare(path: Path, size: int = SLOT_BYTES * SLOTS) -> None:
+    """Make room for `size` bytes where there is none yet, so that a full disk is no obstacle later. Raises OSError."""
     with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        if os.fstat(descriptor).st_size >= SLOT_BYTES * SLOTS:
+        if os.fstat(descriptor).st_size >= size:
             return
-        os.posix_fallocate(descriptor, 0, SLOT_BYTES * SLOTS)
+        os.posix_fallocate(descriptor, 0, size)
         os.fsync(descriptor)
     sync_folder(path.parent)
 
@@ -73,9 +98,15 @@ def prepare(path: Path) -> None:
 def write(path: Path, register: Register) -> None:
     """Write one slot and wait until it is on disk. Raises OSError."""
     prepare(path)
+    overwrite(path, encode(register), SLOT_BYTES * (register.sequence % SLOTS))
+
+
+def overwrite(path: Path, content: bytes, place: int = 0, wait: bool = True) -> None:
+    """Write bytes where room was made before, and wait until they are on disk. Raises OSError."""
     with _opened(path, os.O_WRONLY) as descriptor:
-        os.pwrite(descriptor, encode(register), SLOT_BYTES * (register.sequence % SLOTS))
-        os.fdatasync(descriptor)
+        os.pwrite(descriptor, content, place)
+        if wait:
+            os.fdatasync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,48 +6,33 @@ second derived from the lifetime counter; unknown where no row was written. The 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import rrdtool
 
-from powerpi import register
+from powerpi import layout, register, undo
 from powerpi.errors import BusyError, DamagedError, StoreError
+from powerpi.layout import Layout
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.register import Register
+from powerpi.undo import Undo
 
-LOSSLESS_DAYS = 366
-MEAN_SECONDS = 900  # the utilities' load-profile interval; every time zone's midnight falls on one
-KNOWN_SHARE = 0.5  # a quarter hour at least half known counts as known
+LOSSLESS_DAYS = layout.LOSSLESS_DAYS
+MEAN_SECONDS = layout.MEAN_SECONDS
 BATCH_ROWS = 1000  # one call with 200 000 values crashes librrd 1.7.2
 LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 0.05
-MACHINE_ERRORS = (
-    *(errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE),
-    *(errno.ENFILE, errno.EISDIR, errno.ENODEV, errno.ENOTDIR, errno.ENOENT, errno.ESTALE),
-)
+LAST_DIGIT = 1e-6  # of the pulses as they are written
+IN_MEMORY = "counting goes on in memory until it can be stored"
 GATE_SECONDS = 1.0  # how long a write waits for a drawing to end before it keeps its rows for the next turn
-
-
-def schema(archive_years: int) -> list[str]:
-    """The definition of an RRD: every step of 366 days, and 15-minute means for `archive_years` (0: none).
-
-    The heartbeat is one step: any missing row makes the time in between unknown.
-    """
-    lossless = LOSSLESS_DAYS * 86400 // STEP_SECONDS
-    lines = [f"DS:pulses:DDERIVE:{STEP_SECONDS}:0:U", f"RRA:AVERAGE:{KNOWN_SHARE}:1:{lossless}"]
-    if archive_years:
-        means = archive_years * 366 * 86400 // MEAN_SECONDS
-        lines.append(f"RRA:AVERAGE:{KNOWN_SHARE}:{MEAN_SECONDS // STEP_SECONDS}:{means}")
-    return lines
 
 
 @contextmanager
@@ -55,7 +40,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """Hold the state folder for this process alone, made if need be. Raises StoreError when another one has it."""
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = _lock_file(folder / "lock")
     except OSError as error:
         raise StoreError(f"state folder {folder} cannot be used: {error.strerror}") from error
     try:
@@ -75,6 +60,16 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _lock_file(path: Path) -> int:
+    """The open lock file, made if need be; on a disk that became read-only it can be locked all the same."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -107,6 +102,7 @@ class Store:
     def __init__(self, folder: Path, meter: str, archive_years: int, gate: Lock) -> None:
         self.rrd = folder / f"{meter}.rrd"
         self._register_path = folder / f"{meter}.register"
+        self._undo_path = folder / f"{meter}.undo"
         self._archive_years = archive_years
         self._gate = gate
         self._register = Register(0, 0, 0)
@@ -117,9 +113,16 @@ class Store:
         with storing(self.rrd):
             if self.rrd.exists():
                 raise StoreError(f"{self.rrd} exists already and was left as it is")
-            arguments = ("--no-overwrite", "--start", str(start), "--step", str(STEP_SECONDS))
-            self._call(rrdtool.create, *arguments, *schema(self._archive_years))
-            register.sync_file(self.rrd, forget=True)
+            new = self.rrd.with_name(f"{self.rrd.name}.new")
+            for stray in new.parent.glob(f"{new.name}*"):  # left by a process that was killed while it made one
+                stray.unlink()
+            layout.check_room(new.parent, self._archive_years)
+            settings = ("--start", str(start), "--step", str(STEP_SECONDS))
+            self._call(rrdtool.create, new, *settings, *layout.schema(self._archive_years))
+            register.sync_file(new, forget=True)
+            undo.prepare(self._undo_path)
+            undo.forget(self._undo_path)
+            new.rename(self.rrd)
             register.sync_folder(self.rrd.parent)
 
     def open(self, start: int) -> tuple[int, list[str]]:
@@ -128,30 +131,43 @@ class Store:
         `start` is where a new RRD begins. Returns the counter and a sentence for each thing that was not as expected.
         Raises StoreError.
         """
-        notes = []
+        known, notes = self._restore_register()
+        self._register = known or self._register
+        self.last_row = None
+        try:
+            with storing(self.rrd):
+                self._undo_torn()
+                header, made = self._header(start, math.inf)
+                self.last_row = _last_row(header)
+                notes += made
+        except StoreError as error:
+            if known is None and os.path.lexists(self.rrd):
+                raise  # it may know a counter that nobody can read now
+            notes.append(f"{error}; {IN_MEMORY}")
+        return self._restored_pulses(known), notes
+
+    def _restore_register(self) -> tuple[Register | None, list[str]]:
+        """Read the register and have its room on disk; what is damaged is set aside."""
         with storing(self._register_path):
             known = register.read(self._register_path)
-            if known is None and not register.is_blank(self._register_path):
-                notes.append(f"the register was damaged and is kept as {_set_aside(self._register_path, 'damaged')}")
-            register.prepare(self._register_path)
-        self._register = known or self._register
-        notes += self._restore_rows(start)
-        stored = math.ceil(self.last_row.pulses) if self.last_row else 0
-        return max(self._register.pulses, stored), notes
-
-    def _restore_rows(self, start: int) -> list[str]:
-        """Find the newest row; a file that is missing is made, a damaged one set aside before."""
         notes = []
-        with storing(self.rrd):
-            if self.rrd.exists():
-                try:
-                    self.last_row = self._last_row()
-                    return []
-                except DamagedError as error:
-                    notes.append(f"{error}; it is kept as {_set_aside(self.rrd, 'damaged')}, a new one goes on")
-            self.last_row = None
-            self.create(start)
-        return notes
+        try:
+            with storing(self._register_path):
+                if known is None and not register.is_blank(self._register_path):
+                    notes.append(
+                        f"the register was damaged and is kept as {_set_aside(self._register_path, 'damaged')}"
+                    )
+                register.prepare(self._register_path)
+        except StoreError as error:
+            notes.append(f"{error}; {IN_MEMORY}")
+        return known, notes
+
+    def _restored_pulses(self, known: Register | None) -> int:
+        """The lifetime counter. Every write saves the register first: a row that is older and larger is damage."""
+        row = self.last_row
+        if known and row and known.time >= row.time:
+            return known.pulses
+        return max(known.pulses if known else 0, math.ceil(row.pulses) if row else 0)
 
     def start_anew(self, start: int, why: str) -> Path:
         """Set the RRD aside and begin an empty one; returns where the old one is kept. Raises StoreError."""
@@ -167,29 +183,62 @@ class Store:
         A file that vanished or was damaged meanwhile is made anew. Returns a sentence for each such thing. Raises
         StoreError; then some rows may be there already, and the same call may be made again.
         """
-        try:
-            self._write(rows)
-        except BusyError:
-            raise
-        except StoreError as refusal:
-            with storing(self.rrd):
-                self.rrd.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-                whole = self.rrd.exists()
-            notes = self._restore_rows(rows[0].time - STEP_SECONDS)
-            if whole and not notes:  # the file is not to blame
-                raise refusal
-            self._write(rows)
-            return notes or [f"{self.rrd} had vanished; a new one goes on"]
-        return []
-
-    def _write(self, rows: Sequence[Row]) -> None:
-        last = self._call(rrdtool.last)
-        values = [f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > last]
-        for start in range(0, len(values), BATCH_ROWS):
-            self._call(rrdtool.update, *values[start : start + BATCH_ROWS])
         with storing(self.rrd):
+            self.rrd.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            header, notes = self._header(rows[0].time - STEP_SECONDS, rows[-1].time)
+            self._witness(rows[-1])
+            synced = self.last_row.time if self.last_row else header.last_update
+            undo.keep(self._undo_path, Undo(layout.read_head(self.rrd)[0][: header.header_bytes], rows[-1]))
+            layout.touch(self.rrd, header, min(synced, header.last_update), rows[-1].time)
+            self._update([f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > header.last_update])
             register.sync_file(self.rrd)
+            undo.forget(self._undo_path)
         self.last_row = rows[-1]
+        return notes
+
+    def _undo_torn(self) -> None:
+        """Put the header back that the last process left half changed. Raises OSError."""
+        unfinished = undo.read(self._undo_path)
+        if unfinished and self.rrd.exists() and layout.is_torn(*layout.read_head(self.rrd), *unfinished):
+            register.overwrite(self.rrd, unfinished.header)
+
+    def _header(self, start: int, newest: float) -> tuple[Layout, list[str]]:
+        """What the file says; one that is missing is made with rows after `start`, a damaged one set aside before.
+
+        `newest` is the time of the newest row that may be there, infinite at the start. Raises OSError.
+        """
+        notes = []
+        try:
+            header = layout.read(self.rrd)
+            self._compare(header, newest)
+            return header, []
+        except FileNotFoundError:
+            if newest < math.inf:  # not at the start
+                notes.append(f"{self.rrd} had vanished; a new one goes on")
+        except DamagedError as error:
+            notes.append(f"{error}; it is kept as {_set_aside(self.rrd, 'damaged')}, a new one goes on")
+        self.last_row = None
+        self.create(start)
+        return layout.read(self.rrd), notes
+
+    def _compare(self, header: Layout, newest: float) -> None:
+        """Raise DamagedError when the file does not end as it was written."""
+        if header.last_update > newest:
+            raise DamagedError(f"{self.rrd} ends at {header.last_update}, later than anything that was written")
+        last, found = self.last_row, _last_row(header)
+        if last and found and found.time == last.time and abs(found.pulses - last.pulses) > LAST_DIGIT:
+            raise DamagedError(f"{self.rrd} ends with {found.pulses} pulses, {last.pulses:.6f} were written")
+
+    def _witness(self, newest: Row) -> None:
+        """Let the register know a row before the RRD does; where it cannot, the row is witness enough."""
+        pulses = math.ceil(newest.pulses)
+        with suppress(StoreError):
+            if pulses > self._register.pulses and self.has_register():  # one that vanished is made by the next save
+                self.save_register(pulses, newest.time)
+
+    def _update(self, values: Sequence[str]) -> None:
+        for start in range(0, len(values), BATCH_ROWS):
+            self._call(rrdtool.update, self.rrd, *values[start : start + BATCH_ROWS])
 
     @property
     def known_until(self) -> int:
@@ -208,41 +257,30 @@ class Store:
             register.write(self._register_path, following)
         self._register = following
 
-    def _last_row(self) -> Row | None:
-        """The newest row in the RRD, None when there is none. Raises DamagedError when the file is not one of ours."""
-        try:
-            info = self._call(rrdtool.info)
-        except BusyError:
-            raise
-        except StoreError as error:
-            if any(os.strerror(number) in str(error) for number in MACHINE_ERRORS):
-                raise  # the disk is to blame, not what is on it
-            raise DamagedError(str(error)) from error
-        if info["step"] != STEP_SECONDS or info.get("ds[pulses].type") != "DDERIVE":
-            raise DamagedError(f"{self.rrd} is not an RRD of PowerPi")
-        try:
-            pulses = float(info["ds[pulses].last_ds"])
-        except ValueError:  # "U": no row was ever written
-            return None
-        if not math.isfinite(pulses):
-            raise DamagedError(f"{self.rrd} ends with {pulses} pulses")
-        return Row(int(info["last_update"]), pulses)
-
-    def _call(self, function: Callable[..., Any], *arguments: str) -> Any:
-        """Call rrdtool on the file, again while another process holds it. Raises StoreError, BusyError."""
+    def _call(self, function: Callable[..., Any], path: Path, *arguments: str) -> Any:
+        """Call rrdtool on a file, again while another process holds it. Raises StoreError, BusyError."""
         if not self._gate.acquire(timeout=GATE_SECONDS):
-            raise BusyError(f"{self.rrd} is being drawn for longer than {GATE_SECONDS:g} s")
+            raise BusyError(f"{path} is being drawn for longer than {GATE_SECONDS:g} s")
         try:
             for _ in range(LOCK_TRIES):
                 try:
-                    return function(str(self.rrd), *arguments)
+                    return function(str(path), *arguments)
                 except rrdtool.OperationalError as error:
                     if "could not lock" not in str(error):
-                        raise StoreError(str(error) or f"{self.rrd}: rrdtool failed, is the disk full?") from error
+                        raise StoreError(_said(path, str(error))) from error
                 time.sleep(LOCK_PAUSE_SECONDS)
         finally:
             self._gate.release()
-        raise BusyError(f"{self.rrd} is locked by another process")
+        raise BusyError(f"{path} is locked by another process")
+
+
+def _last_row(header: Layout) -> Row | None:
+    return None if header.last_pulses is None else Row(header.last_update, header.last_pulses)
+
+
+def _said(path: Path, error: str) -> str:
+    """An error of rrdtool's as a sentence that names the file."""
+    return error if str(path) in error else f"{path}: {error or 'rrdtool failed, is the disk full?'}"
 
 
 def _set_aside(path: Path, why: str) -> Path:
