@@ -70,7 +70,7 @@ class Counting(Worker):
         if self.offset is not None:
             for meter in self.meters.values():
                 if self.trusted:
-                    meter.leave_future(now + self.offset)
+                    meter.leave_future(now, self.offset)
                 meter.make_rows(now, self.offset)
         self._write_due(now)
         for meter in self.meters.values():
@@ -98,9 +98,9 @@ class Counting(Worker):
             meter.break_line()
 
     def _wall_offset(self) -> float:
-        """The clock's offset; one that is not trusted is at least later than the newest row on disk."""
+        """The clock's offset; one that is not trusted is later than the newest row on disk, and never goes back."""
         offset = self.clock.offset()
-        return offset if self.trusted else max(offset, self._least_offset)
+        return offset if self.trusted else max(offset, self._least_offset if self.offset is None else self.offset)
 
     def _trust(self, now: float) -> None:
         if not self.trusted and self.clock.trusted():

@@ -176,26 +176,29 @@ class Meter:
             self._resumed = False
             self._gaps.open(self.newest_time, gaps.CLOCK_STEPPED)
 
-    def leave_future(self, time: float) -> None:
-        """Begin a new RRD when the rows made so far lie in the future of `time`, a wall clock that is right.
+    def leave_future(self, now: float, offset: float) -> None:
+        """Begin a new RRD when the rows made so far lie in the future of `now` on a wall clock that is right.
 
-        Such rows would refuse all others until then. The old file is kept; a small step back is waited for.
+        Such rows would refuse all others until then. The old file is kept, the new one has room for what still makes
+        no row; a small step back is waited for.
         """
+        time = now + offset
         if self.newest_time <= time + FUTURE_SECONDS:
             return
-        start = pulses.next_boundary(time) - 2 * STEP_SECONDS
+        line = self._knots[0].time if self._knots else self._begun
+        start = pulses.next_boundary(line + offset) - 2 * STEP_SECONDS
         stored = self.store.last_row
-        if stored and stored.time > time + FUTURE_SECONDS:
-
-            def start_anew() -> list[str]:
-                return [f"its rows lay in the future and are kept as {self.store.start_anew(start, 'future')}"]
-
-            if not self._try("rows", start_anew):
-                return
+        if stored and stored.time > time + FUTURE_SECONDS and not self._try("rows", lambda: self._start_anew(start)):
+            return
         self._rows = [row for row in self._rows if row.time <= time]
-        self.newest_time = max([start, *(row.time for row in self._rows)])
+        self.newest_time = max([start, *(row.time for row in (self.store.last_row, *self._rows) if row)])
         self._resumed = False
         self._gaps.open(self.newest_time, gaps.CLOCK_STEPPED)
+
+    def _start_anew(self, start: int) -> list[str]:
+        """Complete the RRD, keep it as it is and begin another; what is to be told. Raises StoreError."""
+        notes = self.store.write(self._rows) if self._rows else []
+        return [*notes, f"its rows lay in the future and are kept as {self.store.start_anew(start, 'future')}"]
 
     def flush(self) -> bool:
         """Write all rows that are not on disk yet, and the gaps; what fails stays, and the answer is False."""

@@ -210,6 +210,10 @@ class Store:
         notes = []
         try:
             header = layout.read(self.rrd)
+            if header.last_pulses is None and header.last_update > start:  # empty, from before the clock went back
+                self.rrd.unlink()
+                self.create(start)
+                header = layout.read(self.rrd)
             self._compare(header, newest)
             return header, []
         except FileNotFoundError:

@@ -18,7 +18,8 @@ TOP = Path(__file__).parent.parent
 ORDER = (
     "__init__", "units", "periods", "texts", "errors", "progress",  # words and arithmetic
     "ini", "config", "clock", "worker",  # what every part needs
-    "pulses", "lines", "pin", "register", "gaps", "layout", "undo", "store", "meter", "counting",  # from the contact to the disk
+    "pulses", "lines", "pin", "register", "gaps", "layout", "undo", "store",  # from the contact to the disk
+    "meter", "counting",
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "house",  # what is behind the page
