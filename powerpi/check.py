@@ -12,8 +12,8 @@ from powerpi import pin
 from powerpi.clock import SystemClock
 from powerpi.config import MeterSettings, Settings
 from powerpi.errors import PinError, ServerError
+from powerpi.folder import is_locked
 from powerpi.server import listening_socket
-from powerpi.store import is_locked
 
 RRD_BYTES = 31_000_000  # of one meter, with 20 years of quarter hours
 

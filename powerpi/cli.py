@@ -104,8 +104,9 @@ def _create(wishes: argparse.Namespace) -> int:
     import time  # noqa: PLC0415
     from threading import Lock  # noqa: PLC0415
 
+    from powerpi.folder import locked_folder  # noqa: PLC0415
     from powerpi.pulses import STEP_SECONDS, next_boundary  # noqa: PLC0415
-    from powerpi.store import Store, locked_folder  # noqa: PLC0415
+    from powerpi.store import Store  # noqa: PLC0415
 
     settings = config.load(wishes.config)
     code = 0

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+OLDEST_TIME = 1_577_836_800  # 2020-01-01: a clock that shows less was never set, and rrdtool knows no year before 1980
 STA_UNSYNC = 0x40  # <sys/timex.h>: clock unsynchronised
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd(8), once the clock is set

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import NamedTuple
 
-from powerpi.clock import Clock
+from powerpi.clock import OLDEST_TIME, Clock
 from powerpi.meter import Meter
 from powerpi.pulses import STEP_SECONDS
 from powerpi.worker import Worker
@@ -55,13 +55,23 @@ class Counting(Worker):
         self._flushes_wanted = 0
         self._flushes_done = 0
         self._all_written = True  # by the last flush
-        newest = max((meter.newest_time for meter in meters), default=0)
+        newest = max((meter.newest_time for meter in meters), default=0) or OLDEST_TIME
         self._least_offset = newest + 2 * STEP_SECONDS - self._began
         for meter in meters:
             meter.begin(self._began)
 
     def turn(self) -> None:
-        """Take edges, make rows, and write what is due."""
+        """Take edges, make rows, and write what is due; all that can be, should this be the last turn."""
+        try:
+            self._turn()
+        except Exception:
+            now = self.clock.monotonic()
+            self._save_registers(now)
+            for meter in self.meters.values():
+                meter.flush()
+            raise
+
+    def _turn(self) -> None:
         wanted = self._flushes_wanted
         now = self.clock.monotonic()
         for meter in self.meters.values():
@@ -72,6 +82,9 @@ class Counting(Worker):
                 if self.trusted:
                     meter.leave_future(now, self.offset)
                 meter.make_rows(now, self.offset)
+        if not self.stopping.is_set():
+            for meter in self.meters.values():
+                meter.listen(now)
         self._write_due(now)
         for meter in self.meters.values():
             meter.publish()
@@ -103,7 +116,7 @@ class Counting(Worker):
         return offset if self.trusted else max(offset, self._least_offset if self.offset is None else self.offset)
 
     def _trust(self, now: float) -> None:
-        if not self.trusted and self.clock.trusted():
+        if not self.trusted and self.clock.trusted() and now + self.clock.offset() > OLDEST_TIME:
             self.trusted = True
             log.info("the clock is trusted, %.0f s after the start", now - self._began)
 

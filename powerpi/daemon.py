@@ -14,9 +14,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, NoReturn
 
-from powerpi.clock import Clock
+from powerpi.check import check_program, check_state
+from powerpi.clock import OLDEST_TIME, Clock
 from powerpi.config import MeterSettings, Settings
 from powerpi.counting import Counting, Timing
+from powerpi.folder import locked_folder
 from powerpi.gaps import CLOCK_UNSET, DISK, ENDED, STOPPED, UNKNOWN, Session
 from powerpi.house import House, Room
 from powerpi.locales import locale_environment
@@ -28,7 +30,7 @@ from powerpi.pulses import STEP_SECONDS, next_boundary
 from powerpi.reader import Reader
 from powerpi.readings import Energies, MeterReadings
 from powerpi.server import listening_socket, open_server, page_address
-from powerpi.store import Store, locked_folder
+from powerpi.store import Store
 from powerpi.totals import Span, Total, total_arguments, totals
 from powerpi.web import application
 from powerpi.worker import Worker
@@ -38,7 +40,6 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_OK = 0
 EXIT_DIED = 1  # a thread died: start again
-OLDEST_START = 1_577_836_800  # 2020-01-01: where a new RRD begins while the clock cannot be trusted
 M_ARENA_MAX = -8  # <malloc.h>
 
 
@@ -71,12 +72,13 @@ def share_one_heap() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def open_meters(settings: Settings, pins: Sequence[Pin], gate: Lock, start: int, last_end: str) -> list[Meter]:
+def open_meters(
+    settings: Settings, pins: Sequence[Pin], open_store: Callable[[str], Store], start: int, last_end: str
+) -> list[Meter]:
     """The meters with their restored counters. Raises StoreError."""
     meters = []
     for meter, pin in zip(settings.meters, pins, strict=True):
-        store = Store(settings.state, meter.name, settings.store.archive_years, gate)
-        counted = Meter(meter.name, pin, store, meter.min_pulse_ms / 1000, start, last_end=last_end)
+        counted = Meter(meter.name, pin, open_store(meter.name), meter.min_pulse_ms / 1000, start, last_end=last_end)
         for note in counted.notes:
             log.warning("meter %s: %s", meter.name, note)
         log.info(
@@ -87,17 +89,42 @@ def open_meters(settings: Settings, pins: Sequence[Pin], gate: Lock, start: int,
     return meters
 
 
-def begin_session(session: Session) -> str:
+def look_around(settings: Settings) -> None:
+    """Log what is amiss on this machine, as `powerpi check` would say it; counting goes on."""
+    for finding in (check_program(), check_state(settings.state, [meter.name for meter in settings.meters])):
+        if not finding.right:
+            log.warning("%s: %s", finding.what, finding.said)
+
+
+def last_end(session: Session) -> str:
     """How the last run ended; a disk that refuses is no reason not to count."""
     try:
-        return session.begin()
+        reason = session.last_end()
     except OSError as error:
-        log.warning("how the last run ended is not known: %s", error)
+        log.warning("how the last run ended cannot be read: %s", error)
         return UNKNOWN
+    log.info("how the last run ended: %s", reason.replace("_", " "))
+    return reason
 
 
-def end_session(session: Session, counting: Counting, fate: Fate) -> None:
-    """Note how this run ends, for the gap that begins now."""
+@contextmanager
+def noted(session: Session, counting: Counting, fate: Fate) -> Iterator[None]:
+    """Note on disk that PowerPi runs, and how it ended: the reason of the gap that begins then."""
+    try:
+        session.begin()
+    except OSError as error:
+        log.warning("that PowerPi runs cannot be noted: %s", error)
+    try:
+        yield
+    except BaseException:
+        fate.exit_code = fate.exit_code or EXIT_DIED
+        raise
+    finally:
+        end(session, counting, fate)
+
+
+def end(session: Session, counting: Counting, fate: Fate) -> None:
+    """Note how this run ends."""
     if fate.exit_code:
         reason = ENDED
     elif any(meter.unwritten for meter in counting.meters.values()):
@@ -134,15 +161,27 @@ def build_room(settings: Settings, meter: MeterSettings, counted: Meter, reader:
     return Room(counted, MeterReadings(meter, energies, settings.timezone))
 
 
-def build(settings: Settings, factory: Any, clock: Clock, fate: Fate, beat: Callable[[], None] = lambda: None) -> Parts:
+def build(
+    settings: Settings,
+    factory: Any,
+    clock: Clock,
+    fate: Fate,
+    *,
+    beat: Callable[[], None] = lambda: None,
+    hold: Callable[[], None] = lambda: None,
+) -> Parts:
     """All parts, the counters restored, nothing started. Raises PinError, StoreError."""
     watch(factory, fate.died)
     pins = tuple(Pin(factory, meter.gpio, meter.pull) for meter in settings.meters)
     gate = Lock()
     now = clock.monotonic() + clock.offset()
-    start = next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() else OLDEST_START
-    meters = open_meters(settings, pins, gate, start, begin_session(Session(settings.state)))
+    start = next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() and now > OLDEST_TIME else OLDEST_TIME
     store = settings.store
+
+    def open_store(meter: str) -> Store:
+        return Store(settings.state, meter, store.archive_years, gate, hold)
+
+    meters = open_meters(settings, pins, open_store, start, last_end(Session(settings.state)))
     timing = Timing(store.flush_seconds, store.register_seconds, settings.clock_wait_seconds)
     counting = Counting(meters, clock, timing, fate.died, beat)
     reader, names = build_reader(settings, gate)
@@ -192,10 +231,11 @@ def run(
     fate = Fate()
     with ExitStack() as stack:
         listening = stack.enter_context(listening_socket(*settings.listen))  # before anything is made on disk
-        stack.enter_context(locked_folder(settings.state))
+        lock = stack.enter_context(locked_folder(settings.state))
+        look_around(settings)
         notify = notifier()
-        parts = build(settings, factory, clock, fate, lambda: notify("WATCHDOG=1"))
-        stack.callback(end_session, Session(settings.state), parts.counting, fate)
+        parts = build(settings, factory, clock, fate, beat=lambda: notify("WATCHDOG=1"), hold=lock.hold)
+        stack.enter_context(noted(Session(settings.state), parts.counting, fate))
         stack.enter_context(suppress(SystemExit))  # how a signal ends the web server
         pages = application(parts.house, settings.timezone, settings.host_names)
         server = open_server(pages, listening)

@@ -14,11 +14,13 @@ from typing import NamedTuple
 from powerpi import config, daemon, pin, simulate
 from powerpi.clock import SystemClock
 from powerpi.config import Settings
+from powerpi.folder import locked_folder
+from powerpi.layout import LOSSLESS_DAYS
 from powerpi.load import Household, Load
 from powerpi.progress import Progress
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.server import listening_socket
-from powerpi.store import LOSSLESS_DAYS, Store, locked_folder
+from powerpi.store import Store
 from powerpi.worker import Worker
 
 log = logging.getLogger(__name__)

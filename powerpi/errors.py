@@ -23,7 +23,7 @@ class ConfigError(PowerPiError, ValueError):
 
 
 class PinError(PowerPiError, OSError):
-    """The GPIO pin cannot be used: do not start."""
+    """The GPIO pin cannot be used: do not start, or start anew."""
 
 
 class ServerError(PowerPiError, OSError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from powerpi.register import sync_file, sync_folder
+from powerpi import files
 
 STOPPED = "stopped"  # asked to stop
 ENDED = "ended"  # the process was killed or crashed
@@ -64,52 +64,56 @@ class Gaps:
     """The gaps of one meter: those in its text file (a line each: `START END REASON`), new ones, and one still open."""
 
     def __init__(self, path: Path, start: int, reason: str) -> None:
-        """A gap is open since `start` (0: there was nothing before) because of `reason`. Raises OSError."""
+        """A gap is open since `start` (0: there was nothing before) because of `reason`."""
         self.path = path
-        self._stored = read(path)
         self.fresh: list[Gap] = []  # not on disk yet
+        self._stored, self._damaged = read(path)
         self._open: Gap | None = None
         self.open(start, reason)
 
     def open(self, start: int, reason: str) -> None:
         """Rows end at `start`; 0: there was none before."""
         self._open = Gap(start, None, reason) if start else None
+        self._all: tuple[Gap, ...] | None = None
 
     def close(self, end: int) -> None:
         """The first row after a gap, if one is open, is the one at `end`."""
-        if self._open:
-            self.fresh.append(self._open._replace(end=end))
-            self._open = None
+        if self._open and self._open.start < end:
+            self.add(self._open._replace(end=end))
+        self._open = self._all = None
+
+    def add(self, gap: Gap) -> None:
+        """A gap that is over."""
+        self.fresh.append(gap)
+        self._all = None
 
     def save(self) -> None:
-        """Put new gaps on disk. Raises OSError; then they stay new."""
+        """Put new gaps on disk; a damaged file is set aside. Raises OSError; then they stay new."""
+        if self._damaged:
+            files.set_aside(self.path, "damaged")
+            self._damaged = False
         every = merged([*self._stored, *self.fresh])
-        replace(self.path, "".join(map(encode, every)))
+        files.replace(self.path, "".join(map(encode, every)))
         self._stored = every
         self.fresh.clear()
 
     def all(self) -> tuple[Gap, ...]:
         """All gaps, oldest first; the last one may be open."""
-        if not (self.fresh or self._open):
-            return self._stored
-        return merged([*self._stored, *self.fresh, *([self._open] if self._open else [])])
+        if self._all is None:
+            self._all = merged([*self._stored, *self.fresh, *([self._open] if self._open else [])])
+        return self._all
 
 
-def read(path: Path) -> tuple[Gap, ...]:
-    """The gaps in a file, oldest first; lines that cannot be read are passed over. Raises OSError."""
-    if not path.exists():
-        return ()
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    return merged(gap for gap in map(decode, lines) if gap)
-
-
-def replace(path: Path, text: str) -> None:
-    """Put a whole small file on disk in the place of the one there; a power cut leaves one of both. Raises OSError."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    sync_file(fresh)
-    fresh.replace(path)
-    sync_folder(path.parent)
+def read(path: Path) -> tuple[tuple[Gap, ...], bool]:
+    """The gaps in a file, oldest first, and whether anything in it is damaged: what cannot be read is passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return (), False
+    except OSError:
+        return (), True
+    gaps = [decode(line) for line in lines]
+    return merged(gap for gap in gaps if gap), None in gaps
 
 
 class Session:
@@ -119,16 +123,20 @@ class Session:
         self._path = folder / "session"
         self._boot_id = boot_id
 
-    def begin(self) -> str:
-        """Note that PowerPi runs from now on; returns how the last run ended, one of REASONS. Raises OSError."""
-        boot = self._boot()
-        before = self._path.read_text(encoding="utf-8", errors="replace").split() if self._path.exists() else []
-        replace(self._path, f"{boot} {RUNNING}\n")
-        return reason_of(before, boot)
+    def last_end(self) -> str:
+        """How the last run ended, one of REASONS. Raises OSError."""
+        try:
+            return reason_of(self._path.read_text(encoding="utf-8", errors="replace").split(), self._boot())
+        except FileNotFoundError:
+            return UNKNOWN
+
+    def begin(self) -> None:
+        """Note that PowerPi runs from now on. Raises OSError."""
+        files.replace(self._path, f"{self._boot()} {RUNNING}\n")
 
     def end(self, reason: str) -> None:
         """Note how this run ends. Raises OSError."""
-        replace(self._path, f"{self._boot()} {reason}\n")
+        files.replace(self._path, f"{self._boot()} {reason}\n")
 
     def _boot(self) -> str:
         return self._boot_id.read_text(encoding="ascii").strip()

@@ -20,6 +20,7 @@ from powerpi.readings import Health, MeterReading, MeterReadings, Notice
 FLUSH_WAIT_SECONDS = 2.0  # a picture waits no longer for the newest rows
 HANGING_SECONDS = 30.0  # the counting thread turns once a second
 LOST_EDGE_SECONDS = 86400.0  # how long a lost edge is worth a look
+FILES_SECONDS = 7 * 86400.0  # how long a file that had to be replaced is told
 STUCK_SECONDS = 60.0  # a pulse of EN 62053-31 is over after 0.12 s
 QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
 
@@ -125,7 +126,7 @@ class House:
         return [Notice("reader", None, None)] if self._reader.fault else []
 
     def _meter_notices(self, room: Room, now: float) -> list[Notice]:
-        """Too long without a pulse, a contact that stays closed, lost edges, rows that wait too long for the disk."""
+        """Too long without a pulse, a contact that stays closed, lost edges, replaced files, late rows."""
         meter, live = room.meter, room.meter.live
         notices = []
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
@@ -138,6 +139,9 @@ class House:
             notices.append(Notice("contact_closed", meter.name, span_text(int(closed_seconds))))
         if live.lost_edge is not None and now - live.lost_edge < LOST_EDGE_SECONDS:
             notices.append(Notice("edges_lost", meter.name, str(live.contact.lost)))
+        notices += [
+            Notice("files", meter.name, note) for told, note in meter.writing.told if now - told < FILES_SECONDS
+        ]
         late_seconds = IDLE_SECONDS + 3 * self._counting.timing.flush_seconds
         if len(live.rows) > 1 and self._time() - live.rows[1].time > late_seconds:
             notices.append(Notice("stored_late", meter.name, None))

@@ -210,6 +210,18 @@ def _last_pulses(text: bytes, present: bytes) -> float | None:
     return None if value == b"U" else float(value)
 
 
+def is_empty(path: Path, layout: Layout) -> bool:
+    """Whether no row was ever written: neither a last value nor a known one in any archive. Raises OSError."""
+    if layout.last_pulses is not None:
+        return False
+    with path.open("rb") as file:
+        file.seek(layout.header_bytes)
+        unknown = file.read(ROW_BYTES)
+        known = not math.isnan(SHARE.unpack(unknown)[0])
+        chunks = iter(lambda: file.read(TOUCH_BYTES), b"")
+        return not known and all(chunk == unknown * (len(chunk) // ROW_BYTES) for chunk in chunks)
+
+
 def touch(path: Path, layout: Layout, since: int, until: int) -> None:
     """Read the pages that hold the rows from `since` to `until` (Unix seconds) and write them back as they are.
 

@@ -119,14 +119,15 @@ class Listener(Worker):
     def ignore(self, line: Line) -> None:
         """Hand over no more edges of a line."""
         self._lines = {number: heard for number, heard in self._lines.items() if number != line.descriptor}
-        with suppress(OSError):  # never listened to
+        with suppress(OSError, ValueError):  # never listened to, or closed
             self._epoll.unregister(line.descriptor)
 
     def turn(self) -> None:
         """Wait for edges and hand them over."""
         for descriptor, _ in self._epoll.poll():
-            if descriptor in self._lines:
-                line, hand_over = self._lines[descriptor]
+            heard = self._lines.get(descriptor)
+            if heard:
+                line, hand_over = heard
                 for event in line.read():
                     hand_over(event)
 
@@ -136,7 +137,8 @@ class Listener(Worker):
         os.eventfd_write(self._waker, 1)
 
     def close(self) -> None:
-        """End the thread for good and give its descriptors back."""
-        self.stop()
-        self._epoll.close()
-        os.close(self._waker)
+        """End the thread for good and give its descriptors back; safe to call twice."""
+        if not self._epoll.closed:
+            self.stop()
+            self._epoll.close()
+            os.close(self._waker)

@@ -13,21 +13,22 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from powerpi import gaps, pulses
-from powerpi.errors import BusyError, PinError, StoreError
+from powerpi.errors import PinError
+from powerpi.folder import storing
 from powerpi.gaps import Gap, Gaps
 from powerpi.pulses import STEP_SECONDS, Contact, Edge, Knot, Row
-from powerpi.store import Store, storing
+from powerpi.store import Store
+from powerpi.writing import Writing
 
 log = logging.getLogger(__name__)
 
 FUTURE_SECONDS = 3600.0  # rows no further ahead than this are waited for
-BUSY_REFUSALS = 24  # in a row: some minutes, then it is a fault
 LIVE_SECONDS = 5.0  # the live figure is the mean of the last two pulses, of these last seconds where there are more
 MANY_KNOTS = 1000  # more wait only while no clock is trusted; from then on ...
 SPARSE_KNOT_SECONDS = 5.0  # ... they are kept half a step apart: a week of them takes 16 MB at any load
 MOST_ROWS = 14 * 86400 // STEP_SECONDS  # wait for a disk that refuses: two weeks take 17 MB; then the oldest ...
 DROPPED_ROWS = 86400 // STEP_SECONDS  # ... day of the curve goes; the counter keeps what it held
-DEAF_TURNS = 3  # in a row with another level than the last edge told, and no edge: nobody hands edges over any more
+DEAF_SECONDS = 3.0  # with another level than the last edge told, and no edge: nobody hands edges over any more
 
 
 class EdgeSource(Protocol):
@@ -54,7 +55,7 @@ class Live(NamedTuple):
     pulses_since: float  # counted since the newest row
     contact: Contact
     lost_edge: float | None  # when an edge was last found missing
-    gaps: tuple[Gap, ...] = ()  # the newest ones, oldest first; the last may still be open
+    gaps: tuple[Gap, ...]  # the newest ones, oldest first; the last may still be open
 
 
 class Meter:
@@ -74,7 +75,7 @@ class Meter:
         self.name = name
         self.store = store
         self.pulses, self.notes = store.open(start)
-        self.faults: dict[str, str] = {}  # "rows", "register", "gaps": why the store refuses, while it does
+        self.writing = Writing(name, self.notes, 0.0)
         self._source = source
         self._min_pulse_seconds = min_pulse_seconds
         self._contact = Contact(False)
@@ -82,15 +83,14 @@ class Meter:
         self._rows: list[Row] = []  # not yet on disk
         self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
-        path = store.rrd.with_suffix(".gaps")
-        with storing(path):
-            self._gaps = Gaps(path, store.known_until, gaps.DISK if self.notes else last_end)
+        lost_history = self.notes and not store.last_row
+        self._gaps = Gaps(store.rrd.with_suffix(".gaps"), store.known_until, gaps.DISK if lost_history else last_end)
+        self._dropped_since: int | None = None  # the last row before those that were given up
         self._begun = self._taken = 0.0
-        self._deaf_turns = 0
+        self._odd_since: float | None = None  # the contact is not as the last edge told, and no edge has come
         self._lost_edge: float | None = None
         self._recent: deque[float] = deque()  # times of the last pulses, at least two, those of the last seconds
         self._saved_pulses = self.pulses
-        self._busy = 0  # refusals in a row because somebody else has the file
         self._shown: tuple[Row, ...] = ()
         self._shown_state: tuple[Row | None, int, int] = (None, 0, 0)
         self.publish()
@@ -99,6 +99,7 @@ class Meter:
         """Look at the contact before the first edge counts."""
         self._contact = Contact(self._source.closed())
         self._begun = self._taken = now
+        self.writing = Writing(self.name, self.notes, now)
 
     def take_edges(self, now: float) -> None:
         """Count the pulses among the edges that came since the last call; all up to `now` have come."""
@@ -114,12 +115,16 @@ class Meter:
             self._lost_edge = now
         self._contact = contact
         self._taken = now
-        self._listen(bool(edges))
+        if edges:
+            self._odd_since = None
 
-    def _listen(self, heard: bool) -> None:
+    def listen(self, now: float) -> None:
         """Raise PinError when the contact has moved and no edge came: start anew rather than count nothing."""
-        self._deaf_turns = 0 if heard or self._source.closed() == self._contact.closed else self._deaf_turns + 1
-        if self._deaf_turns >= DEAF_TURNS:
+        if self._source.closed() == self._contact.closed:
+            self._odd_since = None
+        elif self._odd_since is None:
+            self._odd_since = now
+        elif now - self._odd_since >= DEAF_SECONDS:
             is_now = "open" if self._contact.closed else "closed"
             raise PinError(f"the pin of meter {self.name} is deaf: its contact is {is_now}, and no edge has told so")
 
@@ -166,9 +171,15 @@ class Meter:
 
     def _drop_oldest(self) -> None:
         """Give up the oldest day of rows that the disk has refused for so long; the counter stands for them."""
-        before = self.store.last_row or self._rows[0]
+        if self._dropped_since is None:
+            self._dropped_since = (self.store.last_row or self._rows[0]).time
         del self._rows[:DROPPED_ROWS]
-        self._gaps.fresh.append(Gap(before.time, self._rows[0].time, gaps.DISK))
+        until = self._rows[0].time
+        self._gaps.add(Gap(self._dropped_since, until, gaps.DISK))
+        log.error(
+            "meter %s: refused for two weeks; its curve from %d to %d (Unix seconds) is given up, the counter stays",
+            *(self.name, self._dropped_since, until),
+        )
 
     def break_line(self) -> None:
         """The clock was stepped: rows made from now on do not continue those before."""
@@ -188,7 +199,11 @@ class Meter:
         line = self._knots[0].time if self._knots else self._begun
         start = pulses.next_boundary(line + offset) - 2 * STEP_SECONDS
         stored = self.store.last_row
-        if stored and stored.time > time + FUTURE_SECONDS and not self._try("rows", lambda: self._start_anew(start)):
+        if (
+            stored
+            and stored.time > time + FUTURE_SECONDS
+            and not self._attempt("rows", lambda: self._start_anew(start))
+        ):
             return
         self._rows = [row for row in self._rows if row.time <= time]
         self.newest_time = max([start, *(row.time for row in (self.store.last_row, *self._rows) if row)])
@@ -201,16 +216,24 @@ class Meter:
         return [*notes, f"its rows lay in the future and are kept as {self.store.start_anew(start, 'future')}"]
 
     def flush(self) -> bool:
-        """Write all rows that are not on disk yet, and the gaps; what fails stays, and the answer is False."""
+        """Write all rows that are not on disk yet, and the gaps; what fails stays. False: the rows were refused."""
         if self._rows:
-            if not self._try("rows", lambda: self.store.write(self._rows)):
+            if not self._attempt("rows", lambda: self.store.write(self._rows)):
                 return False
             self._rows.clear()
-        return not self._gaps.fresh or self._try("gaps", self._save_gaps)
+            self._dropped_since = None
+        if self._gaps.fresh:
+            self._attempt("gaps", self._save_gaps)
+        return True
 
     def _save_gaps(self) -> None:
         with storing(self._gaps.path):
             self._gaps.save()
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Why the store refuses, while it does, by what it refuses."""
+        return self.writing.faults
 
     @property
     def unwritten(self) -> bool:
@@ -225,32 +248,11 @@ class Meter:
             if pulses != self._saved_pulses or not self.store.has_register():
                 self.store.save_register(pulses, time)
 
-        if self._try("register", save):
+        if self._attempt("register", save):
             self._saved_pulses = pulses
 
-    def _try(self, what: str, write: Callable[[], Sequence[str] | None]) -> bool:
-        """Whether a write succeeded; one line in the log when that changes, and for each thing that it tells."""
-        try:
-            notes = write() or ()
-        except BusyError as error:  # a drawing or a backup has the file: mostly it will be over soon
-            self._busy += 1
-            if self._busy >= BUSY_REFUSALS:
-                self._refused(what, error)
-            return False
-        except StoreError as error:
-            self._refused(what, error)
-            return False
-        self._busy = 0
-        for note in notes:
-            log.warning("meter %s: %s", self.name, note)
-        if self.faults.pop(what, None):
-            log.warning("meter %s: its %s can be stored again, nothing was lost", self.name, what)
-        return True
-
-    def _refused(self, what: str, error: StoreError) -> None:
-        if what not in self.faults:
-            log.error("meter %s: its %s cannot be stored, counting goes on in memory: %s", self.name, what, error)
-        self.faults[what] = str(error)
+    def _attempt(self, what: str, write: Callable[[], Sequence[str] | None]) -> bool:
+        return self.writing.attempt(what, write, self._taken)
 
     def publish(self) -> None:
         """Let other threads see the present state."""

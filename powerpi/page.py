@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 from powerpi.ask import END_TIMES
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
+from powerpi.layout import LOSSLESS_DAYS
 from powerpi.periods import PERIODS, Period, day_start, midnights, month_start, span_text
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
-from powerpi.store import LOSSLESS_DAYS
 from powerpi.units import WATT_HOURS_PER_KWH
 
 UNKNOWN = "–"

@@ -70,14 +70,16 @@ class KernelFactory(LocalPiFactory):  # type: ignore[misc]  # gpiozero is not ty
         self.listener = Listener(self._died)
 
     def close(self) -> None:
-        """Give all lines back and end the thread."""
+        """End the thread, then give all lines back: none is read any more."""
+        self.listener.stop()
         super().close()
         self.listener.close()
 
     def _died(self, name: str, death: BaseException) -> None:
-        log.critical("no more edges are heard: %r", death)
         if self.on_death:
             self.on_death(name, death)
+        else:
+            log.critical("thread %s died, no more edges are heard: %r", name, death)
 
 
 class KernelPin(LocalPiPin):  # type: ignore[misc]  # gpiozero is not typed
@@ -107,13 +109,21 @@ class KernelPin(LocalPiPin):  # type: ignore[misc]  # gpiozero is not typed
         self.missed += event.missed
         self._call_when_changed(event.time, event.high)
 
+    def _call_when_changed(self, ticks: float, state: bool) -> None:
+        """gpiozero's own would call None where the handler is taken away in this moment, by another thread."""
+        reference = self._when_changed
+        handler = reference and reference()
+        if handler:
+            handler(ticks, state)
+
     def _enable_event_detect(self) -> None:
         self.factory.listener.listen(self._opened(), self._hand_over)
         if not self.factory.listener.is_alive():
             self.factory.listener.start()
 
     def _disable_event_detect(self) -> None:
-        self.factory.listener.ignore(self._opened())
+        if self._line:
+            self.factory.listener.ignore(self._line)
 
     def _reopen(self) -> None:
         """Request the line again with other settings."""

@@ -68,6 +68,7 @@ class Reader:
         self._requests = 0
         self._timeouts = 0  # in a row
         self._resting_until = 0.0
+        self._timed_out = 0.0  # when a request last was: whoever queued behind it is not kept waiting again
         self.fault: str | None = None  # why the last request failed, if it did
 
     def graph(self, arguments: Sequence[str], language: str | None = None) -> Drawing:
@@ -76,8 +77,9 @@ class Reader:
         Raises ReaderError; the next request is served all the same.
         """
         line = quoted(["graphv", "-", *arguments])
+        asked = time.monotonic()
         with self._turn:
-            if time.monotonic() < self._resting_until:
+            if time.monotonic() < self._resting_until or self._timed_out > asked:
                 raise ReaderError("rrdtool did not answer in time, again and again; it is asked anew soon")
             try:
                 drawing = self._ask_twice(line, language or self._language)
@@ -132,6 +134,7 @@ class Reader:
             log.error("a picture could not be made, counting goes on: %s", error)
         self.fault = str(error)
         self._timeouts = self._timeouts + 1 if isinstance(error, SlowReaderError) else 0
+        self._timed_out = time.monotonic() if self._timeouts else self._timed_out
         if self._timeouts >= PATIENCE_TIMEOUTS:
             self._resting_until = time.monotonic() + REST_SECONDS
         self._end()

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from powerpi import units
 from powerpi.config import MeterSettings
 from powerpi.errors import ReaderError
+from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
 from powerpi.meter import Live
 from powerpi.periods import day_start, known_until
 from powerpi.pulses import STEP_SECONDS, Row
-from powerpi.store import LOSSLESS_DAYS, MEAN_SECONDS
 from powerpi.totals import Span, Total
 
 LEAST_WAIT_SECONDS = 3.0  # before two pulses have come, an upper bound says something only from here on

@@ -10,10 +10,10 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from powerpi import files
 
 SLOT_BYTES = 4096  # a page, and a multiple of every disk's block: one write touches one slot only
 SLOTS = 2
@@ -68,7 +68,7 @@ def read(path: Path) -> Register | None:
     """
     refusals: list[OSError] = []
     try:
-        with _opened(path, os.O_RDONLY) as descriptor:
+        with files.opened(path, os.O_RDONLY) as descriptor:
             found = newest(b"".join(_slot(descriptor, number, refusals) for number in range(SLOTS)))
     except FileNotFoundError:
         return None
@@ -85,51 +85,12 @@ def _slot(descriptor: int, number: int, refusals: list[OSError]) -> bytes:
         return bytes(SLOT_BYTES)
 
 
-def prepare(path: Path, size: int = SLOT_BYTES * SLOTS) -> None:
-    """Make room for `size` bytes where there is none yet, so that a full disk is no obstacle later. Raises OSError."""
-    with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        if os.fstat(descriptor).st_size >= size:
-            return
-        os.posix_fallocate(descriptor, 0, size)
-        os.fsync(descriptor)
-    sync_folder(path.parent)
+def prepare(path: Path) -> None:
+    """Make room for both slots where there is none yet. Raises OSError."""
+    files.prepare(path, SLOT_BYTES * SLOTS)
 
 
 def write(path: Path, register: Register) -> None:
     """Write one slot and wait until it is on disk. Raises OSError."""
     prepare(path)
-    overwrite(path, encode(register), SLOT_BYTES * (register.sequence % SLOTS))
-
-
-def overwrite(path: Path, content: bytes, place: int = 0, wait: bool = True) -> None:
-    """Write bytes where room was made before, and wait until they are on disk. Raises OSError."""
-    with _opened(path, os.O_WRONLY) as descriptor:
-        os.pwrite(descriptor, content, place)
-        if wait:
-            os.fdatasync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut. Raises OSError."""
-    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        os.fsync(descriptor)
-
-
-def sync_file(path: Path, forget: bool = False) -> None:
-    """Wait until a file's data is on disk; `forget` also drops it from the page cache. Raises OSError.
-
-    Newer kernels keep a just created file in large folios, and then each small update writes 2 MB back.
-    """
-    with _opened(path, os.O_RDONLY) as descriptor:
-        os.fdatasync(descriptor)
-        if forget:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    files.overwrite(path, encode(register), SLOT_BYTES * (register.sequence % SLOTS))

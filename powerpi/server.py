@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WEB_SETTINGS = {
     "threads": 4,
     "ident": None,
-    "channel_timeout": 3600,  # never: it goes by the wall clock, which is stepped; Connection has patience of its own
+    "channel_timeout": 10**10,  # never: it goes by the wall clock, which is stepped; Connection has patience of its own
     "max_request_body_size": 4096,  # nothing is ever posted
     "max_request_header_size": 16384,
     "connection_limit": 200,  # then no more are accepted; a Connection that was answered is closed long before

@@ -6,7 +6,6 @@ second derived from the lifetime counter; unknown where no row was written. The 
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import time
@@ -18,15 +17,14 @@ from typing import Any
 
 import rrdtool
 
-from powerpi import layout, register, undo
+from powerpi import files, layout, register, undo
 from powerpi.errors import BusyError, DamagedError, StoreError
+from powerpi.folder import storing
 from powerpi.layout import Layout
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.register import Register
 from powerpi.undo import Undo
 
-LOSSLESS_DAYS = layout.LOSSLESS_DAYS
-MEAN_SECONDS = layout.MEAN_SECONDS
 BATCH_ROWS = 1000  # one call with 200 000 values crashes librrd 1.7.2
 LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 0.05
@@ -35,76 +33,22 @@ IN_MEMORY = "counting goes on in memory until it can be stored"
 GATE_SECONDS = 1.0  # how long a write waits for a drawing to end before it keeps its rows for the next turn
 
 
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the state folder for this process alone, made if need be. Raises StoreError when another one has it."""
-    try:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = _lock_file(folder / "lock")
-    except OSError as error:
-        raise StoreError(f"state folder {folder} cannot be used: {error.strerror}") from error
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether another process holds the state folder now; nothing is made."""
-    try:
-        with (folder / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _lock_file(path: Path) -> int:
-    """The open lock file, made if need be; on a disk that became read-only it can be locked all the same."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError:
-        if not path.exists():
-            raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"state folder {folder} is in use by another powerpi; stop that one first") from error
-    except OSError as error:
-        raise StoreError(f"state folder {folder} cannot be locked: {error.strerror}") from error
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors into StoreError; `path` is named where the error names none."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{error.filename or path}: {error.strerror}") from error
-
-
 class Store:
     """The RRD and the register of one meter in `folder`.
 
     `gate` is held during every call of rrdtool, here and in whoever lets another process read the file: a reader
-    locks the writer out.
+    locks the writer out. `hold` is called before every write and makes sure that the folder is still this process's.
     """
 
-    def __init__(self, folder: Path, meter: str, archive_years: int, gate: Lock) -> None:
+    def __init__(
+        self, folder: Path, meter: str, archive_years: int, gate: Lock, hold: Callable[[], None] = lambda: None
+    ) -> None:
         self.rrd = folder / f"{meter}.rrd"
         self._register_path = folder / f"{meter}.register"
         self._undo_path = folder / f"{meter}.undo"
         self._archive_years = archive_years
         self._gate = gate
+        self._hold = hold
         self._register = Register(0, 0, 0)
         self.last_row: Row | None = None  # the newest row on disk
 
@@ -118,12 +62,13 @@ class Store:
                 stray.unlink()
             layout.check_room(new.parent, self._archive_years)
             settings = ("--start", str(start), "--step", str(STEP_SECONDS))
-            self._call(rrdtool.create, new, *settings, *layout.schema(self._archive_years))
-            register.sync_file(new, forget=True)
+            with self._gated(new):
+                _call(rrdtool.create, new, *settings, *layout.schema(self._archive_years))
+            files.sync_file(new, forget=True)
             undo.prepare(self._undo_path)
             undo.forget(self._undo_path)
             new.rename(self.rrd)
-            register.sync_folder(self.rrd.parent)
+            files.sync_folder(self.rrd.parent)
 
     def open(self, start: int) -> tuple[int, list[str]]:
         """Restore the lifetime counter in pulses; make what is missing, set aside what is damaged.
@@ -137,13 +82,15 @@ class Store:
         try:
             with storing(self.rrd):
                 self._undo_torn()
-                header, made = self._header(start, math.inf)
+                header, made = self._header(start)
                 self.last_row = _last_row(header)
                 notes += made
         except StoreError as error:
             if known is None and os.path.lexists(self.rrd):
                 raise  # it may know a counter that nobody can read now
             notes.append(f"{error}; {IN_MEMORY}")
+        if known and self.last_row and self.last_row.time > known.time and self.last_row.pulses > known.pulses:
+            notes.append("the register is older than the rows: the disk forgot a write it had confirmed, or refused it")
         return self._restored_pulses(known), notes
 
     def _restore_register(self) -> tuple[Register | None, list[str]]:
@@ -155,7 +102,7 @@ class Store:
             with storing(self._register_path):
                 if known is None and not register.is_blank(self._register_path):
                     notes.append(
-                        f"the register was damaged and is kept as {_set_aside(self._register_path, 'damaged')}"
+                        f"the register was damaged and is kept as {files.set_aside(self._register_path, 'damaged')}"
                     )
                 register.prepare(self._register_path)
         except StoreError as error:
@@ -172,7 +119,7 @@ class Store:
     def start_anew(self, start: int, why: str) -> Path:
         """Set the RRD aside and begin an empty one; returns where the old one is kept. Raises StoreError."""
         with storing(self.rrd):
-            kept = _set_aside(self.rrd, why)
+            kept = files.set_aside(self.rrd, why)
         self.last_row = None
         self.create(start)
         return kept
@@ -184,14 +131,14 @@ class Store:
         StoreError; then some rows may be there already, and the same call may be made again.
         """
         with storing(self.rrd):
-            self.rrd.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            header, notes = self._header(rows[0].time - STEP_SECONDS, rows[-1].time)
+            self._hold()
+            header, notes = self._header(rows[0].time - STEP_SECONDS, rows)
             self._witness(rows[-1])
             synced = self.last_row.time if self.last_row else header.last_update
             undo.keep(self._undo_path, Undo(layout.read_head(self.rrd)[0][: header.header_bytes], rows[-1]))
             layout.touch(self.rrd, header, min(synced, header.last_update), rows[-1].time)
             self._update([f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > header.last_update])
-            register.sync_file(self.rrd)
+            files.sync_file(self.rrd)
             undo.forget(self._undo_path)
         self.last_row = rows[-1]
         return notes
@@ -200,38 +147,41 @@ class Store:
         """Put the header back that the last process left half changed. Raises OSError."""
         unfinished = undo.read(self._undo_path)
         if unfinished and self.rrd.exists() and layout.is_torn(*layout.read_head(self.rrd), *unfinished):
-            register.overwrite(self.rrd, unfinished.header)
+            files.overwrite(self.rrd, unfinished.header)
 
-    def _header(self, start: int, newest: float) -> tuple[Layout, list[str]]:
+    def _header(self, start: int, rows: Sequence[Row] = ()) -> tuple[Layout, list[str]]:
         """What the file says; one that is missing is made with rows after `start`, a damaged one set aside before.
 
-        `newest` is the time of the newest row that may be there, infinite at the start. Raises OSError.
+        `rows` are those being written, none at the start. Raises OSError.
         """
         notes = []
         try:
             header = layout.read(self.rrd)
-            if header.last_pulses is None and header.last_update > start:  # empty, from before the clock went back
+            if header.last_update > start and layout.is_empty(self.rrd, header):  # from before the clock went back
                 self.rrd.unlink()
                 self.create(start)
                 header = layout.read(self.rrd)
-            self._compare(header, newest)
+            self._compare(header, rows)
             return header, []
         except FileNotFoundError:
-            if newest < math.inf:  # not at the start
+            if rows:  # not at the start
                 notes.append(f"{self.rrd} had vanished; a new one goes on")
         except DamagedError as error:
-            notes.append(f"{error}; it is kept as {_set_aside(self.rrd, 'damaged')}, a new one goes on")
+            notes.append(f"{error}; it is kept as {files.set_aside(self.rrd, 'damaged')}, a new one goes on")
         self.last_row = None
         self.create(start)
         return layout.read(self.rrd), notes
 
-    def _compare(self, header: Layout, newest: float) -> None:
-        """Raise DamagedError when the file does not end as it was written."""
-        if header.last_update > newest:
+    def _compare(self, header: Layout, rows: Sequence[Row]) -> None:
+        """Raise DamagedError when the file does not end as it was written, but for an older one from a backup."""
+        if rows and header.last_update > rows[-1].time:
             raise DamagedError(f"{self.rrd} ends at {header.last_update}, later than anything that was written")
-        last, found = self.last_row, _last_row(header)
-        if last and found and found.time == last.time and abs(found.pulses - last.pulses) > LAST_DIGIT:
-            raise DamagedError(f"{self.rrd} ends with {found.pulses} pulses, {last.pulses:.6f} were written")
+        found = _last_row(header)
+        known = {row.time: row.pulses for row in (self.last_row, *rows) if row}
+        if not found or not known or found.time < min(known):
+            return
+        if abs(found.pulses - known.get(found.time, math.inf)) > LAST_DIGIT:
+            raise DamagedError(f"{self.rrd} ends with {found.pulses} pulses at {found.time}, which were never written")
 
     def _witness(self, newest: Row) -> None:
         """Let the register know a row before the RRD does; where it cannot, the row is witness enough."""
@@ -241,8 +191,10 @@ class Store:
                 self.save_register(pulses, newest.time)
 
     def _update(self, values: Sequence[str]) -> None:
-        for start in range(0, len(values), BATCH_ROWS):
-            self._call(rrdtool.update, self.rrd, *values[start : start + BATCH_ROWS])
+        """Give all rows to librrd, however many, without letting anybody draw in between."""
+        with self._gated(self.rrd):
+            for start in range(0, len(values), BATCH_ROWS):
+                _call(rrdtool.update, self.rrd, *values[start : start + BATCH_ROWS])
 
     @property
     def known_until(self) -> int:
@@ -258,24 +210,31 @@ class Store:
         """Put the lifetime counter on disk, safe against a power cut at any moment. Raises StoreError."""
         following = Register(self._register.sequence + 1, pulses, time)
         with storing(self._register_path):
+            self._hold()
             register.write(self._register_path, following)
         self._register = following
 
-    def _call(self, function: Callable[..., Any], path: Path, *arguments: str) -> Any:
-        """Call rrdtool on a file, again while another process holds it. Raises StoreError, BusyError."""
+    @contextmanager
+    def _gated(self, path: Path) -> Iterator[None]:
+        """Hold the gate. Raises BusyError."""
         if not self._gate.acquire(timeout=GATE_SECONDS):
             raise BusyError(f"{path} is being drawn for longer than {GATE_SECONDS:g} s")
         try:
-            for _ in range(LOCK_TRIES):
-                try:
-                    return function(str(path), *arguments)
-                except rrdtool.OperationalError as error:
-                    if "could not lock" not in str(error):
-                        raise StoreError(_said(path, str(error))) from error
-                time.sleep(LOCK_PAUSE_SECONDS)
+            yield
         finally:
             self._gate.release()
-        raise BusyError(f"{path} is locked by another process")
+
+
+def _call(function: Callable[..., Any], path: Path, *arguments: str) -> Any:
+    """Call rrdtool on a file, again while another process holds it; the gate is held. Raises StoreError, BusyError."""
+    for _ in range(LOCK_TRIES):
+        try:
+            return function(str(path), *arguments)
+        except rrdtool.OperationalError as error:
+            if "could not lock" not in str(error):
+                raise StoreError(_said(path, str(error))) from error
+        time.sleep(LOCK_PAUSE_SECONDS)
+    raise BusyError(f"{path} is locked by another process")
 
 
 def _last_row(header: Layout) -> Row | None:
@@ -285,12 +244,3 @@ def _last_row(header: Layout) -> Row | None:
 def _said(path: Path, error: str) -> str:
     """An error of rrdtool's as a sentence that names the file."""
     return error if str(path) in error else f"{path}: {error or 'rrdtool failed, is the disk full?'}"
-
-
-def _set_aside(path: Path, why: str) -> Path:
-    """Rename a file that cannot serve, never onto another one, and return its new name. Raises OSError."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    names = (path.with_name(f"{path.name}.{why}-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100))))
-    free = next(name for name in names if not name.exists())
-    path.rename(free)
-    return free

@@ -66,10 +66,7 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "gap_reason": {"en": "Reason", "de": "Grund"},
     "gap_open": {"en": "Since {start}", "de": "Seit {start}"},
     "gap_stopped": {"en": "PowerPi was stopped", "de": "PowerPi wurde angehalten"},
-    "gap_ended": {
-        "en": "PowerPi was killed or crashed",
-        "de": "PowerPi wurde abgebrochen oder stürzte ab",
-    },
+    "gap_ended": {"en": "PowerPi ended unexpectedly", "de": "PowerPi endete unerwartet"},
     "gap_power_cut": {
         "en": "Power cut, or the machine crashed",
         "de": "Stromausfall oder Absturz des Rechners",
@@ -78,12 +75,9 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
         "en": "Stopped before the clock was set",
         "de": "Angehalten, bevor die Uhr gestellt war",
     },
-    "gap_clock_stepped": {"en": "The clock was set anew", "de": "Die Uhr wurde verstellt"},
-    "gap_disk": {
-        "en": "Fault of the disk or its file",
-        "de": "Fehler des Datenträgers oder der Datei",
-    },
-    "gap_unknown": {"en": "Not known", "de": "Nicht bekannt"},
+    "gap_clock_stepped": {"en": "The clock was changed", "de": "Die Uhr wurde verstellt"},
+    "gap_disk": {"en": "Disk or file error", "de": "Fehler der Platte oder ihrer Datei"},
+    "gap_unknown": {"en": "Not known", "de": "Unbekannt"},
     "gaps_as_json": {"en": "All gaps, as JSON", "de": "Alle Lücken, als JSON"},
     "enlarge": {"en": "Enlarge", "de": "Vergrößern"},
     "notices": {"en": "Notices", "de": "Hinweise"},
@@ -180,6 +174,7 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
         "en": "The contact has been closed for {value}. Is S0 the wrong way round, or the wire shorted?",
         "de": "Der Kontakt ist seit {value} geschlossen. Ist S0 verpolt oder der Draht kurzgeschlossen?",
     },
+    "notice_files": {"en": "Look at the stored files: {value}", "de": "Zu den gespeicherten Dateien: {value}"},
     "notice_stored_late": {
         "en": "The newest values are still waiting to be stored.",
         "de": "Die neuesten Werte warten noch darauf, gespeichert zu werden.",

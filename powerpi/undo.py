@@ -12,7 +12,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from powerpi import register
+from powerpi import files
 from powerpi.pulses import Row
 
 FILE_BYTES = 4096  # a block; more than a header
@@ -30,7 +30,7 @@ class Undo(NamedTuple):
 
 def prepare(path: Path) -> None:
     """Make room, so that a full disk is no obstacle later. Raises OSError."""
-    register.prepare(path, FILE_BYTES)
+    files.prepare(path, FILE_BYTES)
 
 
 def keep(path: Path, undo: Undo) -> None:
@@ -42,12 +42,12 @@ def keep(path: Path, undo: Undo) -> None:
     checked = FIXED.pack(MAGIC, 0, *undo.newest, len(undo.header))[CHECKED_FROM:] + undo.header
     content = MAGIC + zlib.crc32(checked).to_bytes(4, "little") + checked
     prepare(path)
-    register.overwrite(path, content, wait=False)
+    files.overwrite(path, content, wait=False)
 
 
 def forget(path: Path) -> None:
     """The rows are on disk: no need to wait until this is. Raises OSError."""
-    register.overwrite(path, bytes(len(MAGIC)), wait=False)
+    files.overwrite(path, bytes(len(MAGIC)), wait=False)
 
 
 def read(path: Path) -> Undo | None:

@@ -18,8 +18,8 @@ TOP = Path(__file__).parent.parent
 ORDER = (
     "__init__", "units", "periods", "texts", "errors", "progress",  # words and arithmetic
     "ini", "config", "clock", "worker",  # what every part needs
-    "pulses", "lines", "pin", "register", "gaps", "layout", "undo", "store",  # from the contact to the disk
-    "meter", "counting",
+    "pulses", "lines", "pin", "files", "register", "folder", "gaps", "layout", "undo", "store",
+    "writing", "meter", "counting",  # from the contact to the disk
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "house",  # what is behind the page

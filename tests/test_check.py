@@ -18,7 +18,8 @@ from powerpi.check import RRD_BYTES, Finding
 from powerpi.clock import kernel_synchronised
 from powerpi.config import Settings
 from powerpi.errors import PinError
-from powerpi.store import Store, locked_folder
+from powerpi.folder import locked_folder
+from powerpi.store import Store
 
 SETTINGS = config.parse("[powerpi]\ntimezone = Europe/Berlin\n[meter house]\ngpio = 24\n[meter pump]\ngpio = 23")
 AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

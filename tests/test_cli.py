@@ -11,7 +11,8 @@ import pytest
 
 from powerpi import __version__, cli
 from powerpi.clock import SystemClock
-from powerpi.store import Store, locked_folder
+from powerpi.folder import locked_folder
+from powerpi.store import Store
 
 HERE = Path(__file__).parent
 Streams = pytest.CaptureFixture[str]

@@ -16,9 +16,10 @@ import pytest
 from conftest import START, HandClock, Line
 from test_store import rates
 
+from powerpi.clock import OLDEST_TIME
 from powerpi.config import parse
 from powerpi.counting import Counting, Timing
-from powerpi.daemon import OLDEST_START, Fate, build
+from powerpi.daemon import Fate, build
 from powerpi.meter import Meter
 from powerpi.pulses import Row
 from powerpi.readings import Notice, power
@@ -65,7 +66,7 @@ def make_counting(line: Line, clock: HandClock, make_store: Callable[..., Store]
     """Starts the program (again); turns are made by hand, and files written at the end or when asked."""
 
     def make() -> Counting:
-        meter = Meter("house", line.pin, make_store(), 0.010, OLDEST_START)
+        meter = Meter("house", line.pin, make_store(), 0.010, OLDEST_TIME)
         return Counting([meter], clock, Timing(1e9, 60, WAIT), lambda *_: None)
 
     return make

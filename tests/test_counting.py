@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -247,3 +248,37 @@ def test_stopping_tries_again_while_somebody_else_has_the_file(make_counting: Ma
     counting.join(10)
     assert not meter.unwritten
     assert rates(meter.store.rrd, START + 10, START + 20) == pytest.approx([0.1])
+
+
+def test_a_clock_before_2020_is_not_set_whatever_says_so(make_counting: Make, line: Line, clock: HandClock) -> None:
+    clock.ahead = 100 - clock.now  # 1970
+    counting = make_counting()
+    pulse_every(line, counting, 10, 1500)
+    assert (counting.trusted, counting.offset) == (False, None)
+    clock.ahead = START - 1000
+    clock.now = 1500
+    pulse_every(line, counting, 10, 1600)
+    counting.last_turn()
+    # what waited is back-dated
+    assert rates(counting.meters["house"].store.rrd, START + 10, START + 590) == pytest.approx([0.1] * 58)
+
+
+def test_a_turn_that_fails_writes_what_all_meters_have_counted(
+    line: Line, clock: HandClock, make_store: Callable[..., Store]
+) -> None:
+    other = Line(clock, gpio=23)
+    meters = [Meter(name, contact.pin, make_store(name), 0.010, START) for name, contact in (("a", line), ("b", other))]
+    counting = Counting(meters, clock, TIMING, lambda *_: None)
+    for time in (1005, 1015, 1025):
+        other.pulse(time)
+    line.pin._edges = None  # type: ignore[assignment]  # the fault: its edges cannot be taken
+    with pytest.raises(TypeError):
+        counting.turn()
+    assert make_store("b").open(START)[0] == 0  # they had not been taken yet
+    line.pin._edges = deque()
+    counting.turn()
+    line.pin._edges = None  # type: ignore[assignment]
+    with pytest.raises(TypeError):
+        counting.turn()
+    assert make_store("b").open(START)[0] == 3
+    assert rates(meters[1].store.rrd, START + 10, START + 20) == pytest.approx([0.1])

@@ -27,10 +27,11 @@ from conftest import START, HandClock, Line, PipeChip
 from powerpi import daemon, register
 from powerpi.config import Settings, parse
 from powerpi.daemon import Fate
-from powerpi.errors import StoreError
+from powerpi.errors import PinError, StoreError
+from powerpi.folder import locked_folder
 from powerpi.gaps import Session
 from powerpi.pin import KernelFactory
-from powerpi.store import Store, locked_folder
+from powerpi.store import Store
 from powerpi.worker import Worker
 
 ROOT = Path(__file__).parent.parent
@@ -182,9 +183,9 @@ def test_a_port_in_use_is_said(start: Start, tmp_path: Path) -> None:
 def test_without_a_gpio_chip_run_says_so(start: Start, tmp_path: Path) -> None:
     if list(Path("/dev").glob("gpiochip*")):
         pytest.skip("this machine has a GPIO chip")
-    process = start("run", "--config", str(config_file(tmp_path)), GPIOZERO_PIN_FACTORY="lgpio")
+    process = start("run", "--config", str(config_file(tmp_path)))
     assert process.child.wait(20) == os.EX_UNAVAILABLE
-    process.said("lgpio|no Raspberry Pi GPIO chip")
+    process.said("no Raspberry Pi GPIO chip")
 
 
 @pytest.fixture
@@ -261,10 +262,11 @@ def test_the_main_thread_that_fails_ends_the_process_after_a_last_write(settings
     with pytest.raises(RuntimeError, match="boom"):
         daemon.run(settings, line.factory, clock, ready=ready)
     assert Store(settings.state, "house", 20, threading.Lock()).open(START)[0] == 1
+    assert how_it_ended(settings) == "ended"
 
 
 def how_it_ended(settings: Settings) -> str:
-    return Session(settings.state).begin()
+    return Session(settings.state).last_end()
 
 
 def test_how_a_run_ended_is_known_to_the_next(settings: Settings, clock: HandClock) -> None:
@@ -275,6 +277,22 @@ def test_how_a_run_ended_is_known_to_the_next(settings: Settings, clock: HandClo
     clock.is_trusted = False
     daemon.run(settings, Line(clock).factory, clock, ready=lambda _: signal.raise_signal(signal.SIGTERM))
     assert how_it_ended(settings) == "clock_unset"
+
+
+def test_a_start_that_is_refused_does_not_hide_why_the_last_run_ended(settings: Settings, clock: HandClock) -> None:
+    daemon.run(settings, Line(clock).factory, clock, ready=lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(PinError):
+        daemon.run(settings, object(), clock)
+    assert how_it_ended(settings) == "stopped"
+
+
+def test_a_start_says_what_is_amiss_and_goes_on(
+    settings: Settings, clock: HandClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    daemon.run(settings, Line(clock).factory, clock, ready=lambda _: signal.raise_signal(signal.SIGTERM))
+    assert "rrdtool: the program is missing: apt-get install rrdtool" in caplog.text
+    assert how_it_ended(settings) == "stopped"
 
 
 def test_what_could_not_be_written_is_the_disks_fault(settings: Settings, clock: HandClock) -> None:

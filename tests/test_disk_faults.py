@@ -30,14 +30,15 @@ from conftest import START, HandClock, Line
 from test_daemon import Process, config_file
 from test_store import rates
 
-from powerpi import layout, register
+from powerpi import files, layout, register
 from powerpi.config import parse
 from powerpi.counting import Counting, Timing
 from powerpi.daemon import Fate, Parts, build
 from powerpi.errors import StoreError
+from powerpi.folder import locked_folder
 from powerpi.meter import Meter
 from powerpi.pulses import STEP_SECONDS, Edge, next_boundary
-from powerpi.store import Store, locked_folder
+from powerpi.store import Store
 
 HERE = Path(__file__).parent
 TOLERANCE = 1.1e-6  # pulses in a step: each of its two rows is stored with six decimals
@@ -251,7 +252,7 @@ def reads_fail(path: Path, image: Path) -> None:
     house.live(700)
     os.sync()
     kept = Path(shutil.copyfile(image, path.with_name("kept")))
-    register.sync_file(house.meter.store.rrd, forget=True)
+    files.sync_file(house.meter.store.rrd, forget=True)
     header = layout.read(house.meter.store.rrd)  # the header is in memory again, the rows are not
     os.truncate(image, MEGABYTE)
     device = root("losetup", "--associated", image).partition(":")[0]
@@ -410,9 +411,12 @@ def test_a_register_that_is_a_folder_at_the_start_is_set_aside(house: House) -> 
 
 def test_a_state_folder_that_vanishes_is_made_again(house: House) -> None:
     folder = house.meter.store.rrd.parent
-    shutil.rmtree(folder)
-    now = house.clock.wall()
-    house.live(1000)
+    with locked_folder(folder) as lock:
+        house.meter.store._hold = lock.hold  # as in the daemon
+        shutil.rmtree(folder)
+        now = house.clock.wall()
+        house.live(1000)
+    assert any("had vanished" in warning.value for warning in house.parts.house.health().warnings if warning.value)
     house.check(begin=now + 600)
     assert house.restarted().opened == house.meter.pulses
 

@@ -26,13 +26,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from test_store import rates
 
 from powerpi import register
+from powerpi.clock import OLDEST_TIME
 from powerpi.config import MeterSettings
 from powerpi.counting import Counting, Timing
-from powerpi.daemon import OLDEST_START
+from powerpi.layout import LOSSLESS_DAYS
 from powerpi.meter import FUTURE_SECONDS, Meter
 from powerpi.pulses import IDLE_KEPT_SECONDS, IDLE_SECONDS, STEP_SECONDS, Row, next_boundary
 from powerpi.readings import Energies, MeterReadings
-from powerpi.store import LOSSLESS_DAYS, Store
+from powerpi.store import Store
 
 TIMING = Timing(flush_seconds=1e9, register_seconds=60, clock_wait_seconds=1200)  # flushed by a rule, not by itself
 MIN_PULSE_SECONDS = 0.010
@@ -59,7 +60,7 @@ class Process:
     def __init__(self, folder: Path, clock: HandClock) -> None:
         self.line = Line(clock)
         store = Store(folder, "house", 0, threading.Lock())
-        start = next_boundary(clock.wall()) - 2 * STEP_SECONDS if clock.is_trusted else OLDEST_START
+        start = next_boundary(clock.wall()) - 2 * STEP_SECONDS if clock.is_trusted else OLDEST_TIME
         self.meter = Meter("house", self.line.pin, store, MIN_PULSE_SECONDS, start)
         self.first_pulses = self.meter.pulses
         self.begun = clock.now

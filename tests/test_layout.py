@@ -120,3 +120,15 @@ def test_touching_changes_nothing_and_says_what_the_disk_refuses(store: Store) -
     with pytest.raises(FileNotFoundError):
         layout.touch(missing, layout.read(store.rrd), START, START + 10)
     assert not missing.exists()
+
+
+def test_a_file_is_empty_until_a_row_is_known_even_if_that_is_zero(make_store: Callable[..., Store]) -> None:
+    store = make_store(archive_years=1)
+    store.open(START)
+    assert layout.is_empty(store.rrd, layout.read(store.rrd))
+    store.write([Row(START + 10, 5.0), Row(START + 20, 5.0), Row(START + 30, 5.0)])
+    assert not layout.is_empty(store.rrd, layout.read(store.rrd))
+    rrdtool.update(str(store.rrd), f"{START + 40}:U")  # by hand: there is no last value any more
+    header = layout.read(store.rrd)
+    assert header.last_pulses is None
+    assert not layout.is_empty(store.rrd, header)

@@ -177,6 +177,12 @@ def test_the_thread_ends_where_it_waits(listener: Listener) -> None:
     assert not listener.is_alive()
 
 
+def test_it_may_be_closed_twice_and_ignores_what_comes_later(listener: Listener, pipe: Pipe) -> None:
+    listener.close()
+    listener.close()
+    listener.ignore(pipe[0])
+
+
 def test_a_chip_that_is_gone_ends_the_thread_and_is_told(heard: Heard, tmp_path: Path) -> None:
     # a folder stands for it: it is ready at once, and reading it fails
     listener = Listener(heard.died)

@@ -16,7 +16,7 @@ import pytest
 from conftest import ClockedFactory, HandClock, PipeChip
 
 from powerpi.errors import PinError
-from powerpi.lines import chip_label
+from powerpi.lines import LineEvent, chip_label
 from powerpi.pin import PI_CHIP_LABELS, KernelFactory, KernelPin, Pin, header_chip, mock_factory, open_factory, watch
 from powerpi.pulses import Edge
 
@@ -277,6 +277,14 @@ def test_a_dead_edge_thread_is_told(kernel: KernelFactory, chip: PipeChip) -> No
     chip.edge(1.0, high=False)
     assert died.wait(10)
     assert deaths == ["edges: 'NoneType' object has no attribute 'append'"]
+
+
+def test_taking_the_handler_away_in_the_middle_of_an_edge_is_no_fault(kernel: KernelFactory, chip: PipeChip) -> None:
+    pin = Pin(kernel, GPIO, "up")
+    lower: KernelPin = kernel.pin(GPIO)
+    pin.close()
+    lower._hand_over(LineEvent(1.0, False, 0))  # it was read before
+    assert pin.drain() == []
 
 
 def test_other_factories_cannot_be_watched_and_need_not(factory: ClockedFactory) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import threading
 from collections.abc import Callable
@@ -13,8 +12,9 @@ import rrdtool
 from conftest import START
 
 from powerpi.errors import BusyError, StoreError
+from powerpi.folder import locked_folder
 from powerpi.pulses import Row
-from powerpi.store import Store, locked_folder
+from powerpi.store import Store
 
 Make = Callable[..., Store]
 
@@ -148,12 +148,14 @@ def test_a_file_that_vanished_is_made_again(make_store: Make) -> None:
 
 
 def test_a_folder_that_vanished_is_made_again(make_store: Make, tmp_path: Path) -> None:
-    store = opened(make_store)
-    store.save_register(5, START)
-    shutil.rmtree(tmp_path)
-    store.write([Row(START + 10, 5), Row(START + 20, 6)])
-    assert not store.has_register()
-    store.save_register(6, START)
+    with locked_folder(tmp_path) as lock:
+        store = Store(tmp_path, "house", 20, threading.Lock(), lock.hold)
+        store.open(START)
+        store.save_register(5, START)
+        shutil.rmtree(tmp_path)
+        store.write([Row(START + 10, 5), Row(START + 20, 6)])
+        assert not store.has_register()
+        store.save_register(6, START)
     assert make_store().open(START)[0] == 6
 
 
@@ -215,18 +217,22 @@ def test_a_long_drawing_makes_a_write_busy(make_store: Make) -> None:
     store.write([Row(START + 10, 5)])
 
 
-def test_a_second_process_is_refused_with_one_sentence(tmp_path: Path) -> None:
-    with (
-        locked_folder(tmp_path / "state"),
-        pytest.raises(StoreError, match="in use by another powerpi"),
-        locked_folder(tmp_path / "state"),
-    ):
-        pytest.fail("both have the folder")
-    with locked_folder(tmp_path / "state"), (tmp_path / "state" / "lock").open("w") as file, pytest.raises(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def test_a_file_of_another_meter_in_its_place_is_set_aside_although_its_times_fit(make_store: Make) -> None:
+    store, other = opened(make_store), make_store("other")
+    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    other.open(START)
+    other.write([Row(START + 10, 70_000), Row(START + 20, 70_001), Row(START + 30, 70_002)])
+    store.rrd.write_bytes(other.rrd.read_bytes())
+    [note] = store.write([Row(START + 30, 7), Row(START + 40, 8)])
+    assert "ends with 70002.0 pulses" in note
+    assert rates(store.rrd, START + 10, START + 40) == [None, None, pytest.approx(0.1)]
 
 
-def test_a_state_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be used"), locked_folder(tmp_path / "file" / "state"):
-        pass
+def test_an_older_backup_copied_over_a_file_in_use_is_gone_on_with(make_store: Make) -> None:
+    store = opened(make_store)
+    store.write([Row(START + 10, 5), Row(START + 20, 6)])
+    backup = store.rrd.read_bytes()
+    store.write([Row(START + 30, 7), Row(START + 40, 8)])
+    store.rrd.write_bytes(backup)
+    assert store.write([Row(START + 50, 9), Row(START + 60, 10)]) == []
+    assert rates(store.rrd, START + 10, START + 60) == [pytest.approx(0.1), None, None, None, pytest.approx(0.1)]

@@ -28,7 +28,7 @@ FAMILIES = {
     "gap": REASONS,
     "notice": (
         "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
-        "contact_closed",
+        "contact_closed", "files",
     ),
 }  # fmt: skip
 # RequestError("KEY", ...), UnknownNameError("KEY", ...), and with a status before it _RefusedError(..., "KEY", ...)

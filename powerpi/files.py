@@ -1,0 +1,73 @@
+"""Small files that survive a power cut: room made beforehand, parts overwritten, the whole replaced, or set aside."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """The descriptor of a file, closed afterwards; a new one is for this user and the group. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def prepare(path: Path, size: int) -> None:
+    """Make room for `size` bytes where there is none yet, so that a full disk is no obstacle later. Raises OSError."""
+    with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        if os.fstat(descriptor).st_size >= size:
+            return
+        os.posix_fallocate(descriptor, 0, size)
+        os.fsync(descriptor)
+    sync_folder(path.parent)
+
+
+def overwrite(path: Path, content: bytes, place: int = 0, *, wait: bool = True) -> None:
+    """Write bytes where room was made before; `wait` until they are on disk. Raises OSError."""
+    with opened(path, os.O_WRONLY) as descriptor:
+        os.pwrite(descriptor, content, place)
+        if wait:
+            os.fdatasync(descriptor)
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a whole small file on disk in the place of the one there; a power cut leaves one of both. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    with opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+        os.write(descriptor, text.encode())
+        os.fdatasync(descriptor)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a power cut. Raises OSError."""
+    with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        os.fsync(descriptor)
+
+
+def sync_file(path: Path, forget: bool = False) -> None:
+    """Wait until a file's data is on disk; `forget` also drops it from the page cache. Raises OSError.
+
+    Newer kernels keep a just created file in large folios, and then each small update writes 2 MB back.
+    """
+    with opened(path, os.O_RDONLY) as descriptor:
+        os.fdatasync(descriptor)
+        if forget:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename a file that cannot serve, never onto another one, and return its new name. Raises OSError."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    names = (path.with_name(f"{path.name}.{why}-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100))))
+    free = next(name for name in names if not name.exists())
+    path.rename(free)
+    return free
