@@ -441,6 +441,24 @@ def test_a_request_that_fails_in_waitress_is_answered_with_a_sentence_too() -> N
     assert body == "PowerPi failed; its log says why.\n"
 
 
+def test_no_exception_ends_a_thread_that_answers() -> None:
+    asked: list[object] = []
+    failing = 8  # twice as many as there are threads
+
+    def broken(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked.append(environ)
+        if len(asked) <= failing:
+            raise SystemExit
+        return hello(environ, start_response)
+
+    with serving(broken) as running, ExitStack() as clients:
+        for _ in range(failing):
+            clients.enter_context(running.client()).sendall(ASKED)
+        client = clients.enter_context(running.client())
+        client.sendall(ASKED)
+        answer(client)
+
+
 def test_clients_that_reset_their_connection_leave_the_server_as_it_is() -> None:
     with serving(hello) as running:
         for sent in (b"", ASKED, b"\x16\x03", b"GET / HT"):
