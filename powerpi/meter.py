@@ -55,7 +55,7 @@ class Live(NamedTuple):
     pulses_since: float  # counted since the newest row
     contact: Contact
     lost_edge: float | None  # when an edge was last found missing
-    gaps: tuple[Gap, ...]  # the newest ones, oldest first; the last may still be open
+    gaps: tuple[Gap, ...] = ()  # the newest ones, oldest first; the last may still be open
 
 
 class Meter:

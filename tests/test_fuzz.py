@@ -38,8 +38,8 @@ from powerpi.periods import PERIODS
 from powerpi.texts import LANGUAGES
 
 METERS = ("house", "shed")
-SECRET = b"Xq7-this-is-nobodys-business"
-MARK = "Xq7"  # in every text that a request brings along, so that it is found again
+SECRET = b"Xq7vK2p-this-is-nobodys-business"
+MARK = "Xq7vK2p"  # in every text that a request brings along; long enough never to come up in a picture by chance
 EXAMPLES = 700
 WIRE_EXAMPLES = 500
 
