@@ -94,7 +94,14 @@ def clocked_factory(clock: HandClock) -> Any:
     """gpiozero's mock factory whose edges carry the time of a clock moved by hand."""
     factory = mock_factory()
     factory.reset()  # all local factories share their pins, and a pin keeps the ticks of its first factory
-    factory.ticks = clock.monotonic
+
+    class ClockedPin(factory.pin_class):  # type: ignore[misc, name-defined]  # gpiozero is not typed
+        def _call_when_changed(self) -> None:
+            handler = self.when_changed  # gpiozero 2's mock pin does not ask its factory for the time
+            if handler:
+                handler(clock.monotonic(), self._state)
+
+    factory.pin_class = ClockedPin
     return factory
 
 
