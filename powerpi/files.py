@@ -41,7 +41,8 @@ def replace(path: Path, text: str) -> None:
     """Put a whole small file on disk in the place of the one there; a power cut leaves one of both. Raises OSError."""
     fresh = path.with_name(f"{path.name}.new")
     with opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
-        os.write(descriptor, text.encode())
+        with open(descriptor, "wb", closefd=False) as file:  # writes all or raises, where os.write may write a part
+            file.write(text.encode())
         os.fdatasync(descriptor)
     fresh.replace(path)
     sync_folder(path.parent)

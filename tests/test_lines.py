@@ -181,6 +181,7 @@ def test_it_may_be_closed_twice_and_ignores_what_comes_later(listener: Listener,
     listener.close()
     listener.close()
     listener.ignore(pipe[0])
+    assert not listener.is_alive()
 
 
 def test_a_chip_that_is_gone_ends_the_thread_and_is_told(heard: Heard, tmp_path: Path) -> None:
