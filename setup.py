@@ -17,6 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     install_requires=["gpiozero", "rrdtool", "bottle>=0.12.23", "waitress>=2.1.2"],
+    extras_require={"push": ["requests"]},
     packages=["powerpi", "powerpi.www"],
     package_dir={"powerpi.www": "www"},
     package_data={"powerpi.www": ["*.html", "static/*"]},

@@ -1,13 +1,14 @@
 """The command line: `powerpi COMMAND`; the only importer of argparse.
 
 Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
-failed, 2 wrong arguments, 69 a pin or port cannot be used, 74 the store refused, 78 the configuration is wrong,
-130 interrupted before it had started.
+failed, 2 wrong arguments, 65 a password will not do, 69 a pin, a port or the mirror cannot be used, 74 the store
+refused, 78 the configuration is wrong, 130 interrupted before it had started.
 """
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import os
 import sys
@@ -16,13 +17,14 @@ from pathlib import Path
 
 from powerpi import __version__, config
 from powerpi.errors import ConfigError, PowerPiError, StoreError
+from powerpi.keys import read_listen
 
 SIGNS = {True: "ok  ", None: "look", False: "BAD "}
 
 
 def _port(text: str) -> int:
     try:
-        return config.read_listen(f"localhost:{text}")[1]
+        return read_listen(f"localhost:{text}")[1]
     except ValueError:
         raise argparse.ArgumentTypeError(f"wanted a port from 0 to 65535, not {text!r}") from None
 
@@ -38,10 +40,24 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="count and serve the page, until SIGTERM or Ctrl-C")
     check = commands.add_parser("check", help="say what is right and wrong with the configuration on this machine")
     create = commands.add_parser("create", help="make the empty RRDs of all meters by hand; never overwrites")
-    for command in (run, check, create):
+    push = commands.add_parser("push", help="send to the mirror what it lacks, by hand")
+    push.add_argument("--verify", action="store_true", help="then compare all rows, and put right what differs")
+    push.add_argument(
+        "--counter", action="store_true", help="have the mirror take a counter that is lower than its own"
+    )
+    restore = commands.add_parser("restore", help="fetch what is not known here any more")
+    restore.add_argument("--from-mirror", action="store_true", required=True, help="from the mirror of [push]")
+    for command in (run, check, create, push, restore):
         command.add_argument(
             "--config", type=Path, default=config.DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
         )
+
+    password = commands.add_parser("password", help="make the hash of a password for [mirror NAME] or [viewer NAME]")
+    password.add_argument(
+        "--quick",
+        action="store_true",
+        help="for a mirror on a Pi Zero: a quarter of the time and memory for each login",
+    )
 
     demo = commands.add_parser("demo", help="run with a simulated household instead of a meter")
     demo.add_argument("--port", type=_port, default=8080, metavar="N", help="port of the page (default: %(default)s)")
@@ -85,7 +101,8 @@ def _run(wishes: argparse.Namespace) -> int:
     from powerpi.clock import SystemClock  # noqa: PLC0415
 
     settings = config.load(wishes.config)
-    return daemon.run(settings, pin.open_factory(), SystemClock(settings.network_time))
+    factory = pin.open_factory() if settings.meters else None  # a mirror without meters of its own needs no pins
+    return daemon.run(settings, factory, SystemClock(settings.network_time))
 
 
 def _check(wishes: argparse.Namespace) -> int:
@@ -128,4 +145,45 @@ def _demo(wishes: argparse.Namespace) -> int:
     return demo.run(demo.Wishes(wishes.port, wishes.seed, wishes.load, wishes.empty, wishes.state))
 
 
-COMMANDS = {"run": _run, "check": _check, "create": _create, "demo": _demo}
+def _push(wishes: argparse.Namespace) -> int:
+    from powerpi import by_hand  # noqa: PLC0415
+
+    return by_hand.push(config.load(wishes.config), wishes.verify, wishes.counter)
+
+
+def _restore(wishes: argparse.Namespace) -> int:
+    from powerpi import by_hand  # noqa: PLC0415
+
+    return by_hand.from_mirror(config.load(wishes.config))
+
+
+def _password(wishes: argparse.Namespace) -> int:
+    from powerpi import passwords  # noqa: PLC0415
+
+    try:
+        print(passwords.hashed(_ask_password(), passwords.QUICK_LOG2_N if wishes.quick else passwords.USUAL_LOG2_N))
+    except ValueError as error:
+        print(f"powerpi: {error}", file=sys.stderr)
+        return os.EX_DATAERR
+    return 0
+
+
+def _ask_password() -> str:
+    """A password typed twice, or the first line of what is piped in. Raises ValueError."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise ValueError("the two differ; nothing was made")
+    return password
+
+
+COMMANDS = {
+    "run": _run,
+    "check": _check,
+    "create": _create,
+    "push": _push,
+    "restore": _restore,
+    "password": _password,
+    "demo": _demo,
+}

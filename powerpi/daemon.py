@@ -7,33 +7,37 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
-from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from powerpi.check import check_program, check_state
 from powerpi.clock import OLDEST_TIME, Clock
-from powerpi.config import MeterSettings, Settings
+from powerpi.config import Settings
 from powerpi.counting import Counting, Timing
 from powerpi.folder import locked_folder
+from powerpi.front import application
+from powerpi.furnish import build_reader, counted_room, received_room
 from powerpi.gaps import CLOCK_UNSET, DISK, ENDED, STOPPED, UNKNOWN, Session
-from powerpi.house import House, Room
-from powerpi.locales import locale_environment
+from powerpi.house import House, Received
+from powerpi.ledger import Ledger
+from powerpi.logins import Logins
 from powerpi.meter import Meter
+from powerpi.mirror import Mirror
 from powerpi.notify import notifier
 from powerpi.pictures import Gallery
 from powerpi.pin import Pin, watch
 from powerpi.pulses import STEP_SECONDS, next_boundary
+from powerpi.push import Push
 from powerpi.reader import Reader
-from powerpi.readings import Energies, MeterReadings
+from powerpi.sending import build_push
 from powerpi.server import listening_socket, open_server, page_address
 from powerpi.store import Store
-from powerpi.totals import Span, Total, total_arguments, totals
-from powerpi.web import application
 from powerpi.worker import Worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_OK = 0
 EXIT_DIED = 1  # a thread died: start again
 M_ARENA_MAX = -8  # <malloc.h>
+LOGINS_WAITING = 1  # two of the web server's four threads may be busy with passwords, the others serve pages
 
 
 class Parts(NamedTuple):
@@ -50,6 +55,8 @@ class Parts(NamedTuple):
     house: House
     reader: Reader
     pins: tuple[Pin, ...]
+    mirror: Mirror | None
+    push: Push | None
 
 
 class Fate:
@@ -137,28 +144,16 @@ def end(session: Session, counting: Counting, fate: Fate) -> None:
         log.warning("how this run ends cannot be noted: %s", error)
 
 
-def build_reader(settings: Settings, gate: Lock) -> tuple[Reader, Callable[[str], bool]]:
-    """The reading child, in the configured time zone, and whether it names weekdays in a language."""
+def build_mirror(settings: Settings, counting: Counting, files: Callable[[str], tuple[Store, Ledger]]) -> Mirror | None:
+    """The receiving side; None where nobody may send. Raises StoreError."""
+    if not settings.senders:
+        return None
+    clock = counting.clock
 
-    @cache
-    def locale(language: str) -> tuple[Mapping[str, str], bool]:
-        return locale_environment(language, settings.state / "locale")
+    def now() -> float | None:
+        return None if counting.offset is None else clock.monotonic() + counting.offset
 
-    def environment(language: str) -> Mapping[str, str]:
-        own = {"TZ": settings.timezone.key, "XDG_CACHE_HOME": str(settings.state / "cache")}
-        return {**own, **locale(language)[0]}
-
-    return Reader(gate, environment), lambda language: locale(language)[1]
-
-
-def build_room(settings: Settings, meter: MeterSettings, counted: Meter, reader: Reader) -> Room:
-    """One meter's place in the house."""
-
-    def read(rrd: Path, spans: Sequence[Span], step_seconds: int) -> list[Total]:
-        return totals(reader.graph(total_arguments(rrd, spans, step_seconds)).prints)
-
-    energies = Energies(counted.store.rrd, meter.imp_per_kwh, read)
-    return Room(counted, MeterReadings(meter, energies, settings.timezone))
+    return Mirror(settings.senders, files, clock.monotonic, now)
 
 
 def build(
@@ -170,27 +165,48 @@ def build(
     beat: Callable[[], None] = lambda: None,
     hold: Callable[[], None] = lambda: None,
 ) -> Parts:
-    """All parts, the counters restored, nothing started. Raises PinError, StoreError."""
-    watch(factory, fate.died)
+    """All parts, the counters restored, nothing started. Raises PinError, StoreError, MissingError."""
+    if settings.meters:
+        watch(factory, fate.died)
     pins = tuple(Pin(factory, meter.gpio, meter.pull) for meter in settings.meters)
     gate = Lock()
     now = clock.monotonic() + clock.offset()
     start = next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() and now > OLDEST_TIME else OLDEST_TIME
-    store = settings.store
+    store, zone = settings.store, settings.timezone
 
-    def open_store(meter: str) -> Store:
-        return Store(settings.state, meter, store.archive_years, gate, hold)
+    def files(meter: str) -> tuple[Store, Ledger]:
+        opened = Store(settings.state, meter, store.archive_years, gate, hold)
+        return opened, Ledger(opened.rrd, gate, hold)
 
-    meters = open_meters(settings, pins, open_store, start, last_end(Session(settings.state)))
+    opened = {meter.name: files(meter.name) for meter in settings.meters}
+    stores = {name: one for name, (one, _) in opened.items()}
+    meters = open_meters(settings, pins, stores.__getitem__, start, last_end(Session(settings.state)))
     timing = Timing(store.flush_seconds, store.register_seconds, settings.clock_wait_seconds)
     counting = Counting(meters, clock, timing, fate.died, beat)
+    mirror = build_mirror(settings, counting, files)
+    push = build_push(settings, counting, {name: ledger for name, (_, ledger) in opened.items()}, fate.died)
     reader, names = build_reader(settings, gate)
     rooms = {
-        meter.name: build_room(settings, meter, counted, reader)
+        meter.name: counted_room(meter, counted, reader, zone)
         for meter, counted in zip(settings.meters, meters, strict=True)
     }
-    house = House(counting, rooms, Gallery(reader, settings.timezone, names), reader)
-    return Parts(counting, house, reader, pins)
+    received = Received(mirror.meters if mirror else [], lambda meter: received_room(meter, reader, zone))
+    status = (lambda: push.status) if push else None
+    house = House(counting, rooms, Gallery(reader, zone, names), reader, received, push=status)
+    return Parts(counting, house, reader, pins, mirror, push)
+
+
+def serve_pages(settings: Settings, parts: Parts) -> WSGIApplication:
+    """All that is served, with the logins that the configuration wants."""
+    viewers = {viewer.name: viewer.password_hash for viewer in settings.viewers}
+    senders = {sender.name: sender.password_hash for sender in settings.senders}
+    return application(
+        parts.house,
+        settings.timezone,
+        settings.host_names,
+        viewers=Logins(viewers, most_waiting=LOGINS_WAITING) if viewers else None,
+        mirror=(parts.mirror, Logins(senders, most_waiting=LOGINS_WAITING)) if parts.mirror else None,
+    )
 
 
 @contextmanager
@@ -237,11 +253,10 @@ def run(
         parts = build(settings, factory, clock, fate, beat=lambda: notify("WATCHDOG=1"), hold=lock.hold)
         stack.enter_context(noted(Session(settings.state), parts.counting, fate))
         stack.enter_context(suppress(SystemExit))  # how a signal ends the web server
-        pages = application(parts.house, settings.timezone, settings.host_names)
-        server = open_server(pages, listening)
+        server = open_server(serve_pages(settings, parts), listening, receives=parts.mirror is not None)
         stack.callback(server.close)
         stack.callback(parts.reader.close)
-        workers = [parts.counting, *drivers(fate)]
+        workers = [parts.counting, *drivers(fate), *([parts.push] if parts.push else [])]
         stack.enter_context(ended_by_signals(workers, parts.reader))
         for worker in workers:
             stack.callback(worker.stop)

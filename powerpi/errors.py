@@ -30,6 +30,10 @@ class ServerError(PowerPiError, OSError):
     """The page cannot be served there: do not start."""
 
 
+class MissingError(PowerPiError, ImportError):
+    """Something that the configuration needs is not installed: do not start, say how to install it."""
+
+
 class StoreError(PowerPiError, OSError):
     """The store refused: keep what was to be written and try again."""
 
@@ -54,6 +58,38 @@ class SlowReaderError(ReaderError, TimeoutError):
     """The reading child did not answer in time: it was killed; do not ask again and again."""
 
 
+class WireError(PowerPiError, ValueError):
+    """What came over the wire is not what was agreed: do nothing with it, say what was wanted."""
+
+
+class PeerError(PowerPiError, OSError):
+    """The other PowerPi cannot be reached, or fails: try again later, for ever."""
+
+
+class SlowPeerError(PeerError, TimeoutError):
+    """The other PowerPi does not answer in time: send less at once, and try again later."""
+
+
+class CertificateError(PeerError):
+    """The other side is not who it should be: send nothing; somebody has to look, but try again all the same."""
+
+
+class LoginError(PeerError):
+    """The other PowerPi does not know this name and password: say so, try rarely."""
+
+
+class RefusedError(PeerError):
+    """The other PowerPi understands and will not: say what, try rarely."""
+
+
+class TooLargeError(RefusedError):
+    """Somebody on the way takes no message of this size: send less at once."""
+
+
+class OutOfStepError(PeerError):
+    """The other PowerPi holds other rows than was thought: ask what it holds, go on from there."""
+
+
 class AnsweredError(PowerPiError):
     """A request that is answered with one sentence: `error_KEY` of the catalogue of texts, and the values for it."""
 
@@ -72,6 +108,30 @@ class RequestError(AnsweredError, ValueError):
 
 class UnknownNameError(AnsweredError, LookupError):
     """A meter, period or page of that name does not exist: answer 404."""
+
+
+class ConflictError(AnsweredError):
+    """Rows that do not fit those that are here: answer 409, the sender asks what is here."""
+
+
+class FutureError(AnsweredError):
+    """Rows that lie in the future, so that one of two clocks is wrong: answer 422, change nothing."""
+
+
+class UnreadyError(AnsweredError):
+    """This machine cannot judge what it is sent, its clock is not set yet: answer 503."""
+
+
+class TooMuchError(AnsweredError):
+    """A body that is too long: answer 413."""
+
+
+class MethodError(AnsweredError):
+    """A method that is not offered at this address: answer 405."""
+
+    def __init__(self, methods: Sequence[str]) -> None:
+        super().__init__("method", methods=", ".join(methods))
+        self.methods = tuple(methods)
 
 
 def shown(value: str) -> str:

@@ -92,9 +92,7 @@ class Gaps:
         if self._damaged:
             files.set_aside(self.path, "damaged")
             self._damaged = False
-        every = merged([*self._stored, *self.fresh])
-        files.replace(self.path, "".join(map(encode, every)))
-        self._stored = every
+        self._stored = write(self.path, [*self._stored, *self.fresh])
         self.fresh.clear()
 
     def all(self) -> tuple[Gap, ...]:
@@ -114,6 +112,13 @@ def read(path: Path) -> tuple[tuple[Gap, ...], bool]:
         return (), True
     gaps = [decode(line) for line in lines]
     return merged(gap for gap in gaps if gap), None in gaps
+
+
+def write(path: Path, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Put gaps that are over on disk, in the place of those there; returns what was kept. Raises OSError."""
+    kept = merged(gaps)
+    files.replace(path, "".join(map(encode, kept)))
+    return kept
 
 
 class Session:

@@ -7,7 +7,6 @@ language of the browser.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -18,13 +17,21 @@ from typing import TYPE_CHECKING, Any
 from powerpi.ask import error_language
 from powerpi.errors import (
     AnsweredError,
+    ConflictError,
+    FutureError,
+    MethodError,
     PowerPiError,
     ReaderError,
     RequestError,
     StoreError,
+    TooMuchError,
     UnknownNameError,
+    UnreadyError,
+    WireError,
     shown,
 )
+from powerpi.hosts import LOCAL_ENDS, is_address
+from powerpi.logins import LoginSlowError, LoginWantedError, challenge
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,10 +42,6 @@ log = logging.getLogger(__name__)
 
 MAX_TARGET_CHARACTERS = 1000  # path and query together; the longest address that the page itself asks for has 100
 
-# DNS rebinding needs a name that its owner can point at this machine in the public DNS. None of these ends can:
-# .local is asked for by multicast only (RFC 6762), .home.arpa is for homes (RFC 8375), .internal is reserved by
-# ICANN for private use (2024), .lan is what many routers make up and is not delegated.
-LOCAL_ENDS = (".local", ".home.arpa", ".internal", ".lan")
 # These are public domains or might become ones: routers hand them out, so this machine's own name is served there.
 ROUTER_ENDS = (".fritz.box", ".speedport.ip", ".home")
 
@@ -61,9 +64,17 @@ IMAGES = frozenset({("Content-Type", "image/svg+xml"), ("Content-Type", "image/p
 
 STATUSES: tuple[tuple[type[PowerPiError], HTTPStatus], ...] = (
     (RequestError, HTTPStatus.BAD_REQUEST),
+    (WireError, HTTPStatus.BAD_REQUEST),
+    (LoginWantedError, HTTPStatus.UNAUTHORIZED),
+    (MethodError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (TooMuchError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (FutureError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (LoginSlowError, HTTPStatus.TOO_MANY_REQUESTS),
     (UnknownNameError, HTTPStatus.NOT_FOUND),
     (ReaderError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UnreadyError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
 
@@ -79,9 +90,12 @@ class _FailedError(AnsweredError):
     """What is answered where something else went wrong than the request."""
 
 
-def guarded(app: WSGIApplication, names: Iterable[str]) -> WSGIApplication:
+def guarded(
+    app: WSGIApplication, names: Iterable[str], takes_posts: Callable[[str], bool] = lambda _: False
+) -> WSGIApplication:
     """Put `app` behind the doorkeeper; `names` are the host names it answers to beside addresses and local names.
 
+    `takes_posts` says of a path whether something may be sent there; all others can only be read.
     `app` may raise: the PowerPi errors become 4xx and 503 with their sentence, all others a logged 500.
     """
     known = lru_cache(maxsize=256)(partial(host_allowed, names=frozenset(name.lower() for name in names)))
@@ -92,7 +106,7 @@ def guarded(app: WSGIApplication, names: Iterable[str]) -> WSGIApplication:
             return start_response(status, headers + added, *exc_info)
 
         try:
-            _refuse_foreign(environ, known)
+            _refuse_foreign(environ, known, takes_posts)
             return app(environ, start)
         except PowerPiError as error:
             return _sentence(environ, start, _status(error), _answered(error))
@@ -110,30 +124,26 @@ def own_names(hostname: str) -> set[str]:
 
 
 def host_allowed(header: str, names: frozenset[str]) -> bool:
-    """Whether the `Host` header (with or without a port) names this machine: an address, a local name, or `names`."""
+    """Whether the `Host` header (with or without a port) names this machine: an address, a local name, or `names`.
+
+    Everything else may be DNS rebinding: a name that its owner points at this machine in the public DNS.
+    """
     match = HOST.fullmatch(header)
     if not match:
         return False
     name = (match["name"] or match["ipv6"]).lower().removesuffix(".")
-    return name in names or name.endswith(LOCAL_ENDS) or _is_address(name)
+    return name in names or name.endswith(LOCAL_ENDS) or is_address(name)
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse_foreign(environ: WSGIEnvironment, known: Callable[[str], bool]) -> None:
+def _refuse_foreign(environ: WSGIEnvironment, known: Callable[[str], bool], takes_posts: Callable[[str], bool]) -> None:
     """Raise _RefusedError for what no page answers. Hosts come first: a foreign one learns nothing else."""
     host = environ.get("HTTP_HOST", "")
     if not known(host):
         raise _RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", host=shown(host))
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+    path = environ.get("PATH_INFO", "")
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD") and not takes_posts(path):
         raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "read_only")
-    _check_target(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
+    _check_target(path, environ.get("QUERY_STRING", ""))
 
 
 def _check_target(path: str, query: str) -> None:
@@ -162,6 +172,8 @@ def _answered(error: PowerPiError) -> AnsweredError:
     """The error as it is answered; what is wrong with rrdtool or the disk is told in its own words."""
     if isinstance(error, AnsweredError):
         return error
+    if isinstance(error, WireError):
+        return _FailedError("message", reason=str(error))
     return _FailedError("reader" if isinstance(error, ReaderError) else "store", reason=str(error))
 
 
@@ -176,8 +188,16 @@ def _sentence(
         ("Content-Language", language),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
+        *_further_headers(status, error),
     ]
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers.append(("Allow", "GET, HEAD"))
     start(f"{status.value} {status.phrase}", headers)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+def _further_headers(status: HTTPStatus, error: AnsweredError) -> Headers:
+    """What a status tells beside its sentence (RFC 9110, 15.5.2 and 15.5.6; RFC 6585, 4)."""
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return [("Allow", ", ".join(error.methods) if isinstance(error, MethodError) else "GET, HEAD")]
+    if status == HTTPStatus.UNAUTHORIZED:
+        return [challenge("PowerPi")]
+    return [("Retry-After", str(error.retry_after_seconds))] if isinstance(error, LoginSlowError) else []

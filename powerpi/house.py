@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from powerpi import units
 from powerpi.counting import Counting
 from powerpi.errors import UnknownNameError, shown
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
-from powerpi.meter import Meter
+from powerpi.meter import Live
+from powerpi.mirrored import MirroredMeter
 from powerpi.periods import PERIODS, known_until, span_text
 from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Settled, Subject
 from powerpi.pulses import IDLE_SECONDS
+from powerpi.push_status import PushStatus, push_notices
 from powerpi.reader import Reader
 from powerpi.readings import Health, MeterReading, MeterReadings, Notice
+from powerpi.store import Store
+from powerpi.writing import Writing
 
 FLUSH_WAIT_SECONDS = 2.0  # a picture waits no longer for the newest rows
 HANGING_SECONDS = 30.0  # the counting thread turns once a second
@@ -25,34 +29,90 @@ STUCK_SECONDS = 60.0  # a pulse of EN 62053-31 is over after 0.12 s
 QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
 
 
-class Room(NamedTuple):
-    """One meter's parts."""
+class Shown(Protocol):
+    """A meter, counted here or received."""
 
-    meter: Meter
+    name: str
+    store: Store
+    writing: Writing
+
+    @property
+    def live(self) -> Live:
+        """What is known ahead of the files."""
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Why the store refuses, while it does."""
+
+
+class Room(NamedTuple):
+    """One meter's parts; `origin` where it is received."""
+
+    meter: Shown
     readings: MeterReadings
+    origin: MirroredMeter | None = None
+
+
+class Received:
+    """The rooms of the meters that are sent here; `furnish` makes one."""
+
+    def __init__(self, meters: Sequence[MirroredMeter], furnish: Callable[[MirroredMeter], Room]) -> None:
+        self._meters = meters
+        self._furnish = furnish
+        self._rooms: dict[str, tuple[int, Room]] = {}  # with the editions that they are of
+
+    def rooms(self) -> Mapping[str, Room]:
+        """The rooms of all meters of which anything is known; one whose past has changed is furnished anew."""
+        rooms = {}
+        for meter in self._meters:
+            if meter.facts is None:
+                continue
+            edition, room = self._rooms.get(meter.name, (None, None))
+            if room is None or edition != meter.edition:
+                edition, room = meter.edition, self._furnish(meter)
+                self._rooms[meter.name] = edition, room
+            rooms[meter.name] = room
+        return rooms
 
 
 class House:
     """All meters; every method may be called from several threads at once."""
 
-    def __init__(self, counting: Counting, rooms: Mapping[str, Room], gallery: Gallery, reader: Reader) -> None:
+    def __init__(
+        self,
+        counting: Counting,
+        rooms: Mapping[str, Room],
+        gallery: Gallery,
+        reader: Reader,
+        received: Received | None = None,
+        *,
+        push: Callable[[], PushStatus] | None = None,
+    ) -> None:
+        """`received` makes rooms of meters that are sent here, `push` tells how the mirror of this machine stands."""
         self._counting = counting
-        self._rooms = rooms
+        self._counted = rooms
         self._gallery = gallery
         self._reader = reader
-        self._subjects = {name: self._subject(room) for name, room in rooms.items()}
+        self._received = received
+        self._push = push
+
+    @property
+    def _rooms(self) -> Mapping[str, Room]:
+        """All rooms; a received meter has one from the first message on."""
+        return {**self._counted, **self._received.rooms()} if self._received else self._counted
 
     def _subject(self, room: Room) -> Subject:
-        readings = room.readings
+        readings, origin = room.readings, room.origin
         return Subject(
             room.meter.name,
             room.meter.store.rrd,
             readings.settings.imp_per_kwh,
             readings.energies,
             lambda: self._settle(room.meter),
+            origin.edition if origin else 0,
         )
 
-    def _settle(self, meter: Meter) -> Settled:
+    def _settle(self, meter: Shown) -> Settled:
         """Have rows that are not on disk yet written before somebody looks."""
         rows = meter.live.rows
         waiting = bool(rows) and rows[-1] != meter.store.last_row
@@ -66,25 +126,42 @@ class House:
 
     def meter(self, name: str) -> MeterReading:
         """One meter's figures now. Raises UnknownNameError."""
-        room = self._room(name)
-        return room.readings.read(room.meter.live, self._counting.clock.monotonic(), self._counting.offset)
+        room, now, offset = self._room(name), self._counting.clock.monotonic(), self._counting.offset
+        reading = room.readings.read(room.meter.live, now, offset)
+        if not room.origin:
+            return reading
+        heard = room.origin.heard
+        return reading._replace(
+            sampled=room.origin.sampled,
+            received_from=room.origin.sender,
+            received_time=None if heard is None or offset is None else heard + offset,
+            silent=room.origin.is_silent,
+        )
 
     def _room(self, name: str) -> Room:
-        if name not in self._rooms:
-            raise UnknownNameError("no_meter", name=shown(name), known=", ".join(self._rooms))
-        return self._rooms[name]
+        rooms = self._rooms
+        if name not in rooms:
+            raise UnknownNameError("no_meter", name=shown(name), known=", ".join(rooms))
+        return rooms[name]
 
     def picture(self, meter: str, request: PictureRequest) -> Picture:
         """A graph that holds the newest rows. Raises UnknownNameError, ReaderError."""
-        room = self._room(meter)
-        return self._gallery.picture(self._subjects[meter], request, self._until(room.meter))
+        room = self._looked_at(meter)
+        return self._gallery.picture(self._subject(room), request, self._until(room.meter))
 
     def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
         """The figures of a graph that ends at `end` (Unix seconds; None: now). Raises UnknownNameError, ReaderError."""
-        room = self._room(meter)
-        return self._gallery.figures(self._subjects[meter], PERIODS[period], end, self._until(room.meter))
+        room = self._looked_at(meter)
+        return self._gallery.figures(self._subject(room), PERIODS[period], end, self._until(room.meter))
 
-    def _until(self, meter: Meter) -> int:
+    def _looked_at(self, name: str) -> Room:
+        """A room whose newest rows are wanted soon, also from where they are counted. Raises UnknownNameError."""
+        room = self._room(name)
+        if room.origin:
+            room.origin.look()
+        return room
+
+    def _until(self, meter: Shown) -> int:
         """How far the rows of a meter reach, in Unix seconds."""
         rows = meter.live.rows
         return known_until(rows[-1].time if rows else 0, self._time())
@@ -105,15 +182,16 @@ class House:
     def health(self) -> Health:
         """What is wrong with the counting and its data, and what is worth a look."""
         now = self._counting.clock.monotonic()
+        rooms = self._rooms.values()
         faults = [
-            Notice("disk", meter.name, fault)
-            for meter in self._counting.meters.values()
-            for fault in sorted(set(meter.faults.values()))
+            Notice("disk", room.meter.name, fault)
+            for room in rooms
+            for fault in sorted(set(room.meter.faults.values()))
         ]
         if now - self._counting.turned > HANGING_SECONDS or not self._counting.is_alive():
             faults.insert(0, Notice("thread_dead", None, self._counting.name))
-        warnings = [*self._clock_notices(), *self._reader_notices()]
-        for room in self._rooms.values():
+        warnings = [*self._clock_notices(), *self._reader_notices(), *self._push_notices()]
+        for room in rooms:
             warnings += self._meter_notices(room, now)
         return Health(tuple(faults), tuple(warnings))
 
@@ -125,10 +203,21 @@ class House:
     def _reader_notices(self) -> list[Notice]:
         return [Notice("reader", None, None)] if self._reader.fault else []
 
+    def _push_notices(self) -> list[Notice]:
+        """What the mirror of this machine needs somebody for."""
+        return push_notices(self._push(), self._time()) if self._push else []
+
+    def push_status(self) -> PushStatus | None:
+        """How the mirror of this machine stands; None: it has none."""
+        return self._push() if self._push else None
+
     def _meter_notices(self, room: Room, now: float) -> list[Notice]:
         """Too long without a pulse, a contact that stays closed, lost edges, replaced files, late rows."""
-        meter, live = room.meter, room.meter.live
+        meter, live, origin = room.meter, room.meter.live, room.origin
         notices = []
+        if origin and origin.is_silent:
+            silent = None if origin.heard is None else span_text(int(now - origin.heard))
+            return [Notice("silent" if silent else "silent_so_far", meter.name, silent or origin.sender)]
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
         quiet = now - (live.begun if live.last_pulse is None else live.last_pulse)
         if quiet > expected:

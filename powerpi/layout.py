@@ -89,6 +89,11 @@ class Layout(NamedTuple):
     archives: tuple[Archive, ...]
 
     @property
+    def last_row(self) -> Row | None:
+        """The newest row with its counter; None where none was ever written."""
+        return None if self.last_pulses is None else Row(self.last_update, self.last_pulses)
+
+    @property
     def header_bytes(self) -> int:
         """How long the header is."""
         return self.archives[0].begin

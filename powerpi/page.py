@@ -7,7 +7,6 @@ Out: plain text for the template, kWh and local time. Nothing here knows HTML.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,17 +14,16 @@ from powerpi.ask import END_TIMES
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.layout import LOSSLESS_DAYS
+from powerpi.page_mirror import origin_text
 from powerpi.periods import PERIODS, Period, day_start, midnights, month_start, span_text
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
-from powerpi.units import WATT_HOURS_PER_KWH
+from powerpi.wording import UNKNOWN, Words, kwh, local, number, watts_text
 
-UNKNOWN = "–"
 LEAST_UNKNOWN_SECONDS = 60  # a shorter hole in a day is not worth a word
 GAPS_LISTED = 20
 LATELY_SECONDS = 31 * 86400
 SHORT_GAP_SECONDS = 600  # a shorter gap is told to the second
-Words = Mapping[str, str]
 
 
 class MeterView(NamedTuple):
@@ -42,6 +40,7 @@ class MeterView(NamedTuple):
     yesterday: str
     yesterday_unknown: str
     meter_reading: str
+    origin: str  # who sends it; empty: it is counted here
     details: list[tuple[str, str]]  # what a fitter wants to know: (name, value)
 
 
@@ -86,11 +85,12 @@ def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) 
         known=reading.watts is not None,
         at_most=reading.watts_at_most,
         last_pulse=_last_pulse(reading, words, zone, now),
-        today=_kwh(reading.today_watt_hours, 2, words),
+        today=kwh(reading.today_watt_hours, 2, words),
         today_unknown=_unknown_part(reading.today_unknown_seconds, words),
-        yesterday=_kwh(reading.yesterday_watt_hours, 2, words),
+        yesterday=kwh(reading.yesterday_watt_hours, 2, words),
         yesterday_unknown=_unknown_part(reading.yesterday_unknown_seconds, words),
-        meter_reading=_kwh(reading.meter_reading_watt_hours, 1, words),
+        meter_reading=kwh(reading.meter_reading_watt_hours, 1, words),
+        origin=origin_text(reading, words, zone, now),
         details=_details(reading, words),
     )
 
@@ -116,7 +116,7 @@ def _past(key: str, period: Period, end: int, words: Words, zone: ZoneInfo) -> s
     if period.bars:
         first, *_, last, _ = midnights(period, end, zone)
     time_format = words[f"format_past_{_kind(period)}"]
-    return words[key].format(start=_local(first, zone, time_format), end=_local(last, zone, time_format))
+    return words[key].format(start=local(first, zone, time_format), end=local(last, zone, time_format))
 
 
 def neighbours(period: Period, end: int | None, zone: ZoneInfo, now: float) -> Neighbours:
@@ -165,10 +165,10 @@ def _gap(gap: Gap, words: Words, zone: ZoneInfo, now: float) -> GapView:
 def _gap_time(gap: Gap, words: Words, zone: ZoneInfo) -> tuple[str, str]:
     short = gap.end is not None and gap.end - gap.start < SHORT_GAP_SECONDS
     date_format, clock_format = words["format_past_day"], words["format_clock_seconds" if short else "format_clock"]
-    date, clock = _local(gap.start, zone, date_format), _local(gap.start, zone, clock_format)
+    date, clock = local(gap.start, zone, date_format), local(gap.start, zone, clock_format)
     if gap.end is None:
         return words["gap_open"].format(start=f"{date} {clock}"), ""
-    end_date, end_clock = _local(gap.end, zone, date_format), _local(gap.end, zone, clock_format)
+    end_date, end_clock = local(gap.end, zone, date_format), local(gap.end, zone, clock_format)
     if date == end_date:
         return date, f"{clock} – {end_clock}"
     return f"{date} {clock} –", f"{end_date} {end_clock}"
@@ -193,45 +193,22 @@ def notice_texts(notices: Sequence[Notice], labels: Mapping[str, str], words: Wo
     return [notice_text(notice, labels, words) for notice in notices]
 
 
-def number(value: float | None, decimals: int, words: Words) -> str:
-    """A number in the language's signs, grouped from five digits on (four read well and match the graphs)."""
-    if value is None:
-        return UNKNOWN
-    text = f"{value:.{decimals}f}"
-    if len(text.partition(".")[0]) > 4:
-        text = f"{value:,.{decimals}f}"
-    return text.translate({ord(","): words["group_sign"], ord("."): words["graph_decimal_sign"]})
-
-
-def watts_text(watts: float | None, words: Words) -> str:
-    """Power without its unit: whole watts, one decimal below 10 W so that a falling figure keeps moving."""
-    return number(watts, 1 if watts is not None and watts < 9.95 else 0, words)
-
-
-def _kwh(watt_hours: float | None, decimals: int, words: Words) -> str:
-    return number(None if watt_hours is None else watt_hours / WATT_HOURS_PER_KWH, decimals, words)
-
-
 def _unknown_part(seconds: float | None, words: Words) -> str:
     if seconds is None or seconds < LEAST_UNKNOWN_SECONDS:
         return ""
     return words["unknown_part"].format(span=span_text(int(seconds)))
 
 
-def _local(time: float, zone: ZoneInfo, time_format: str) -> str:
-    return datetime.fromtimestamp(time, zone).strftime(time_format)
-
-
 def _last_pulse(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> str:
     """When the last pulse came: the time of today, or with the date; while power is unknown, what it waits for."""
     time = reading.last_pulse_time
     if reading.watts is None:
-        return words["waiting"]
+        return words["waiting"] if not reading.silent else UNKNOWN
     if time is None:  # no pulse yet, or no clock to tell its time by
         return words["last_pulse"].format(time=UNKNOWN)
-    today = _local(time, zone, "%F") == _local(now, zone, "%F")
+    today = local(time, zone, "%F") == local(now, zone, "%F")
     time_format = words["format_clock_seconds" if today else "format_date_clock"]
-    return words["last_pulse"].format(time=_local(time, zone, time_format))
+    return words["last_pulse"].format(time=local(time, zone, time_format))
 
 
 def _curve(figures: Figures, period: Period, words: Words, zone: ZoneInfo) -> str:
@@ -252,14 +229,14 @@ def _bars(figures: BarFigures, period: Period, words: Words, zone: ZoneInfo) -> 
     """Mean and highest of the whole bars of energy, when the highest one was, and how many bars lack something."""
     if figures.mean_watt_hours is None:
         return words["alt_unknown"]
-    mean, peak = _kwh(figures.mean_watt_hours, 1, words), _kwh(figures.peak_watt_hours, 1, words)
+    mean, peak = kwh(figures.mean_watt_hours, 1, words), kwh(figures.peak_watt_hours, 1, words)
     when = _when(figures.peak_start, words[f"alt_peak_{period.bars}"], zone)
     part = words["alt_incomplete"].format(bars=figures.incomplete, of=period.bar_count) if figures.incomplete else ""
     return words["alt_bars"].format(mean=mean, peak=peak) + when + part
 
 
 def _when(time: float | None, time_format: str, zone: ZoneInfo) -> str:
-    return "" if time is None else _local(time, zone, time_format)
+    return "" if time is None else local(time, zone, time_format)
 
 
 def _details(reading: MeterReading, words: Words) -> list[tuple[str, str]]:

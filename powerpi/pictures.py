@@ -73,6 +73,7 @@ class Subject(NamedTuple):
     imp_per_kwh: float
     energies: Energies
     settle: Callable[[], Settled]  # brings rows that are in memory to the file
+    edition: int = 0  # another one: rows of the past have changed
 
 
 class Cache:
@@ -115,7 +116,7 @@ class Gallery:
     def picture(self, subject: Subject, request: PictureRequest, until: int) -> Picture:
         """The picture of a meter whose rows reach to `until`. Raises ReaderError."""
         reach = _reach(PERIODS[request.period], request.end, until)
-        key = (subject.meter, request, reach.end, reach.due_rounded)
+        key = (subject.meter, subject.edition, request, reach.end, reach.due_rounded)
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
@@ -150,7 +151,7 @@ class Gallery:
     def figures(self, subject: Subject, period: Period, end: int | None, until: int) -> Figures | BarFigures:
         """The figures of the picture that ends at `end` (None: the newest). Raises ReaderError."""
         reach = _reach(period, end, until)
-        key = (subject.meter, period.name, reach.end, reach.due_rounded)
+        key = (subject.meter, subject.edition, period.name, reach.end, reach.due_rounded)
         found = self._cache.get(key)
         if found is None:
             with self._drawing:
@@ -171,7 +172,7 @@ class Gallery:
         return self._curve_figures(subject, period, reach)
 
     def _curve_figures(self, subject: Subject, period: Period, reach: Reach) -> Figures:
-        key = (subject.meter, period.name, reach)
+        key = (subject.meter, subject.edition, period.name, reach)
         found = self._cache.get(key)
         if found is None:
             arguments = graph.figures_arguments(subject.rrd, subject.imp_per_kwh, _span(period, reach))

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from powerpi import units
-from powerpi.config import MeterSettings
 from powerpi.errors import ReaderError
 from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
 from powerpi.meter import Live
@@ -62,6 +61,30 @@ class MeterReading(NamedTuple):
     edges_rejected: int
     edges_lost: int
     contact_closed: bool | None
+    sampled: bool = False  # its energy is made of power samples, and as true as these
+    received_from: str | None = None  # who sends it; None: it is counted here
+    received_time: float | None = None  # when something last came from there
+    silent: bool = False  # ... which is too long ago
+
+
+class Facts(Protocol):
+    """What is known of a meter from its settings, or from who sends it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in addresses."""
+
+    @property
+    def label(self) -> str:
+        """What the page calls it."""
+
+    @property
+    def imp_per_kwh(self) -> float:
+        """The meter constant, in impulses per kWh."""
+
+    @property
+    def offset_kwh(self) -> float:
+        """What its display showed when the counter stood at 0, in kWh."""
 
 
 class Notice(NamedTuple):
@@ -151,7 +174,7 @@ def _batches(spans: Sequence[Span]) -> list[list[Span]]:
 class MeterReadings:
     """The readings of one meter."""
 
-    def __init__(self, settings: MeterSettings, energies: Energies, zone: ZoneInfo) -> None:
+    def __init__(self, settings: Facts, energies: Energies, zone: ZoneInfo) -> None:
         self.settings = settings
         self.energies = energies
         self._zone = zone

@@ -15,7 +15,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import waitress
 from waitress.channel import HTTPChannel
@@ -25,6 +25,8 @@ from waitress.utilities import BadRequest
 
 from powerpi.errors import ServerError
 from powerpi.guard import PAGE_HEADERS
+from powerpi.receiving import API
+from powerpi.wire import PACKED_BYTES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -33,7 +35,7 @@ WEB_SETTINGS = {
     "threads": 4,
     "ident": None,
     "channel_timeout": 10**10,  # never: it goes by the wall clock, which is stepped; Connection has patience of its own
-    "max_request_body_size": 4096,  # nothing is ever posted
+    "max_request_body_size": 4096,  # but for what a mirror receives, nothing is ever posted
     "max_request_header_size": 16384,
     "connection_limit": 200,  # then no more are accepted; a Connection that was answered is closed long before
     "clear_untrusted_proxy_headers": True,
@@ -42,6 +44,7 @@ WEB_SETTINGS = {
 MANY_CONNECTIONS = 120  # each may hold an answer that its client does not take
 PATIENCE_SECONDS = 10.0  # for a whole request, or ...
 LEAST_BYTES = 50_000  # ... for so much of an answer to be taken: the slowest mobile line brings four times as much
+LEAST_SENT_BYTES = 16_384  # ... or for so much of a body to come
 GONE_SECONDS = 20.0  # a client that does not even say that it got something is gone
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: what was not sent is thrown away
 UNREAD_BYTES = 262_144  # what a client may have sent after a request that is refused
@@ -55,11 +58,25 @@ REFUSALS = {
 }
 
 
+class Larger(NamedTuple):
+    """What waitress asks its settings for while it reads a request: one that may be larger than others."""
+
+    max_request_header_size: int
+    max_request_body_size: int
+
+
 class OneRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress is not typed
     """Reads one request; what its client sent after it stays in `rest`, instead of becoming a queue of requests."""
 
     path = ""  # waitress logs it, also of a request that was never understood
     rest = b""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Take a longer body where one is received, and its sender at least gives a name."""
+        super().parse_header(header_plus)
+        adj: Any = self.adj
+        if getattr(adj, "receives", False) and "AUTHORIZATION" in self.headers and self.path.startswith(API):
+            self.adj: Any = Larger(adj.max_request_header_size, PACKED_BYTES + 1)
 
     def received(self, data: bytes) -> int:
         """Take everything; `completed` says whether it was a whole request."""
@@ -121,7 +138,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
     def readable(self) -> bool:
         """Whether more may be read; a client that lets us wait for too long is given up."""
         taken = self._left - self.total_outbufs_len  # below 0 where an answer came
-        if self.requests or taken < 0 or 0 < min(self._left, LEAST_BYTES) <= taken:
+        if self.requests or taken < 0 or 0 < min(self._left, LEAST_BYTES) <= taken or self._is_sending():
             self._wait_for_client()
         elif time.monotonic() - self.waiting_since > PATIENCE_SECONDS:
             self.hang_up(reset=bool(self.total_outbufs_len or self._rest))
@@ -162,12 +179,18 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self.socket.shutdown(socket.SHUT_RDWR)
 
+    def _is_sending(self) -> bool:
+        """Whether the client has sent another piece of a body: a mirror's senders may have slow lines."""
+        received = self.request.body_bytes_received if self.request else 0
+        return bool(received - self._received >= LEAST_SENT_BYTES)
+
     def _next_is_due(self) -> bool:
         return bool(self._rest) and not (self.requests or self.total_outbufs_len or self.will_close)
 
     def _wait_for_client(self) -> None:
         """From now on it is the client's turn: to take what is left of an answer, or to ask."""
         self._left: int = self.total_outbufs_len
+        self._received: int = self.request.body_bytes_received if self.request else 0
         self.waiting_since = time.monotonic()
 
     def _crowded(self) -> bool:
@@ -220,10 +243,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise ServerError(said + hint) from error
 
 
-def open_server(pages: WSGIApplication, listening: socket.socket) -> Any:
-    """The web server on a bound socket."""
+def open_server(pages: WSGIApplication, listening: socket.socket, receives: bool = False) -> Any:
+    """The web server on a bound socket; `receives`: what a mirror is sent may be longer than other requests."""
     logging.getLogger("waitress").setLevel(logging.ERROR)
     server = waitress.create_server(pages, sockets=[listening], **WEB_SETTINGS)
+    server.adj.receives = receives
     server.channel_class = Connection
     server.task_dispatcher.queue = FairQueue()
     return server

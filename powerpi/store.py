@@ -67,6 +67,7 @@ class Store:
             files.sync_file(new, forget=True)
             undo.prepare(self._undo_path)
             undo.forget(self._undo_path)
+            self.rrd.with_suffix(".digests").unlink(missing_ok=True)  # they are of the rows of another file
             new.rename(self.rrd)
             files.sync_folder(self.rrd.parent)
 
@@ -83,7 +84,7 @@ class Store:
             with storing(self.rrd):
                 self._undo_torn()
                 header, made = self._header(start)
-                self.last_row = _last_row(header)
+                self.last_row = header.last_row
                 notes += made
         except StoreError as error:
             if known is None and os.path.lexists(self.rrd):
@@ -92,6 +93,15 @@ class Store:
         if known and self.last_row and self.last_row.time > known.time and self.last_row.pulses > known.pulses:
             notes.append("the register is older than the rows: the disk forgot a write it had confirmed, or refused it")
         return self._restored_pulses(known), notes
+
+    def open_counter(self) -> tuple[int, list[str]]:
+        """Restore the lifetime counter without any RRD; a sentence for each thing that was not as expected.
+
+        Raises StoreError.
+        """
+        known, notes = self._restore_register()
+        self._register = known or self._register
+        return self._register.pulses, notes
 
     def _restore_register(self) -> tuple[Register | None, list[str]]:
         """Read the register and have its room on disk; what is damaged is set aside."""
@@ -136,8 +146,9 @@ class Store:
             self._witness(rows[-1])
             synced = self.last_row.time if self.last_row else header.last_update
             undo.keep(self._undo_path, Undo(layout.read_head(self.rrd)[0][: header.header_bytes], rows[-1]))
-            layout.touch(self.rrd, header, min(synced, header.last_update), rows[-1].time)
-            self._update([f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > header.last_update])
+            with self._gated(self.rrd):  # for nobody else may write a page between the two
+                layout.touch(self.rrd, header, min(synced, header.last_update), rows[-1].time)
+                self._update([f"{row.time}:{row.pulses:.6f}" for row in rows if row.time > header.last_update])
             files.sync_file(self.rrd)
             undo.forget(self._undo_path)
         self.last_row = rows[-1]
@@ -148,6 +159,9 @@ class Store:
         unfinished = undo.read(self._undo_path)
         if unfinished and self.rrd.exists() and layout.is_torn(*layout.read_head(self.rrd), *unfinished):
             files.overwrite(self.rrd, unfinished.header)
+        if unfinished:
+            with suppress(OSError):  # of a disk that is read-only now; nothing depends on it
+                undo.forget(self._undo_path)
 
     def _header(self, start: int, rows: Sequence[Row] = ()) -> tuple[Layout, list[str]]:
         """What the file says; one that is missing is made with rows after `start`, a damaged one set aside before.
@@ -176,7 +190,7 @@ class Store:
         """Raise DamagedError when the file does not end as it was written, but for an older one from a backup."""
         if rows and header.last_update > rows[-1].time:
             raise DamagedError(f"{self.rrd} ends at {header.last_update}, later than anything that was written")
-        found = _last_row(header)
+        found = header.last_row
         known = {row.time: row.pulses for row in (self.last_row, *rows) if row}
         if not found or not known or found.time < min(known):
             return
@@ -191,10 +205,14 @@ class Store:
                 self.save_register(pulses, newest.time)
 
     def _update(self, values: Sequence[str]) -> None:
-        """Give all rows to librrd, however many, without letting anybody draw in between."""
-        with self._gated(self.rrd):
-            for start in range(0, len(values), BATCH_ROWS):
-                _call(rrdtool.update, self.rrd, *values[start : start + BATCH_ROWS])
+        """Give all rows to librrd, however many; the gate is held."""
+        for start in range(0, len(values), BATCH_ROWS):
+            _call(rrdtool.update, self.rrd, *values[start : start + BATCH_ROWS])
+
+    @property
+    def stored_pulses(self) -> int:
+        """The lifetime counter as far as it is on disk."""
+        return self._register.pulses
 
     @property
     def known_until(self) -> int:
@@ -235,10 +253,6 @@ def _call(function: Callable[..., Any], path: Path, *arguments: str) -> Any:
                 raise StoreError(_said(path, str(error))) from error
         time.sleep(LOCK_PAUSE_SECONDS)
     raise BusyError(f"{path} is locked by another process")
-
-
-def _last_row(header: Layout) -> Row | None:
-    return None if header.last_pulses is None else Row(header.last_update, header.last_pulses)
 
 
 def _said(path: Path, error: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from powerpi.error_texts import ERROR_TEXTS
+
 LANGUAGES = ("en", "de")
 
 GRAPH_TEXTS: dict[str, dict[str, str]] = {
@@ -175,73 +177,86 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
         "de": "Der Kontakt ist seit {value} geschlossen. Ist S0 verpolt oder der Draht kurzgeschlossen?",
     },
     "notice_files": {"en": "Look at the stored files: {value}", "de": "Zu den gespeicherten Dateien: {value}"},
+    "received_from": {"en": "Received from {sender}", "de": "Empfangen von {sender}"},
+    "received_last": {
+        "en": "Received from {sender}, last heard of {time}",
+        "de": "Empfangen von {sender}, zuletzt gehört {time}",
+    },
+    "sampled": {"en": "made of power samples", "de": "aus Leistungswerten"},
+    "nothing_received": {
+        "en": "Nothing has been received yet. The page fills as soon as the first sender reports.",
+        "de": "Noch wurde nichts empfangen. Die Seite füllt sich, sobald sich der erste Sender meldet.",
+    },
+    "push_host": {"en": "Mirror {host}: {state}", "de": "Spiegel {host}: {state}"},
+    "push_starting": {"en": "not asked yet", "de": "noch nicht gefragt"},
+    "push_in_step": {"en": "in step", "de": "auf gleichem Stand"},
+    "push_identical": {"en": "identical up to {time}", "de": "identisch bis {time}"},
+    "push_behind": {"en": "{rows} rows behind", "de": "{rows} Zeilen zurück"},
+    "push_behind_since": {"en": "{rows} rows behind since {time}", "de": "{rows} Zeilen zurück seit {time}"},
+    "push_why_clock": {"en": "the clock is not set yet", "de": "die Uhr ist noch nicht gestellt"},
+    "push_why_away": {"en": "it cannot be reached", "de": "er ist nicht zu erreichen"},
+    "push_why_slow": {"en": "it does not answer in time", "de": "er antwortet nicht rechtzeitig"},
+    "push_why_certificate": {"en": "its certificate will not do", "de": "sein Zertifikat taugt nicht"},
+    "push_why_login": {"en": "it refuses user or password", "de": "er weist Benutzer oder Passwort ab"},
+    "push_why_refused": {"en": "it refuses the rows", "de": "er weist die Zeilen ab"},
+    "push_why_store": {"en": "the rows here cannot be read", "de": "die Zeilen hier sind nicht zu lesen"},
+    "push_why_failed": {
+        "en": "PowerPi failed; its log says why",
+        "de": "PowerPi ist gescheitert; das Protokoll sagt, woran",
+    },
+    "notice_push_away": {
+        "en": "The mirror has been out of reach for a while; nothing is lost, it is tried again: {value}",
+        "de": "Der Spiegel ist seit einer Weile unerreichbar; nichts geht verloren, es wird weiter versucht: {value}",
+    },
+    "notice_push_slow": {
+        "en": "The mirror has not answered in time for a while; nothing is lost, it is tried again: {value}",
+        "de": "Der Spiegel antwortet seit einer Weile zu spät; nichts geht verloren, es wird weiter versucht: {value}",
+    },
+    "notice_push_certificate": {
+        "en": "Nothing is sent to the mirror: {value}",
+        "de": "An den Spiegel wird nichts gesendet, sein Zertifikat taugt nicht: {value}",
+    },
+    "notice_push_login": {
+        "en": "The mirror does not let this PowerPi in; look at user and password in [push]: {value}",
+        "de": "Der Spiegel lässt dieses PowerPi nicht ein; siehe user und password in [push]: {value}",
+    },
+    "notice_push_refused": {
+        "en": "The mirror refuses what is sent: {value}",
+        "de": "Der Spiegel weist ab, was gesendet wird: {value}",
+    },
+    "notice_push_store": {
+        "en": "The rows for the mirror cannot be read: {value}",
+        "de": "Die Zeilen für den Spiegel sind nicht zu lesen: {value}",
+    },
+    "notice_push_failed": {
+        "en": "Sending to the mirror fails; the log says why: {value}",
+        "de": "Das Senden an den Spiegel misslingt; das Protokoll sagt, warum: {value}",
+    },
+    "notice_push_damaged": {
+        "en": "{value} rows have changed on this disk since they were written, and the mirror holds others.",
+        "de": "{value} Zeilen haben sich auf dieser Platte verändert, und der Spiegel hat andere.",
+    },
+    "notice_push_only_there": {
+        "en": "The mirror knows {value} rows that are unknown here: `powerpi restore --from-mirror` brings them back.",
+        "de": "Der Spiegel kennt {value} Zeilen, die hier fehlen: `powerpi restore --from-mirror` holt sie zurück.",
+    },
+    "notice_push_counter": {
+        "en": "The counter at the mirror is {value} pulses ahead: `powerpi restore --from-mirror` brings it back,"
+        " `powerpi push --counter` gives it up.",
+        "de": "Der Zähler im Spiegel ist {value} Impulse voraus: `powerpi restore --from-mirror` holt ihn zurück,"
+        " `powerpi push --counter` gibt ihn auf.",
+    },
+    "notice_silent": {
+        "en": "Nothing has been heard from its sender for {value}.",
+        "de": "Von seinem Sender ist seit {value} nichts zu hören.",
+    },
+    "notice_silent_so_far": {
+        "en": "Nothing has been heard from {value} since the start.",
+        "de": "Von {value} ist seit dem Start nichts zu hören.",
+    },
     "notice_stored_late": {
         "en": "The newest values are still waiting to be stored.",
         "de": "Die neuesten Werte warten noch darauf, gespeichert zu werden.",
-    },
-}
-
-ERROR_TEXTS: dict[str, dict[str, str]] = {
-    "error_no_meter": {
-        "en": "There is no meter {name}; known: {known}.",
-        "de": "Es gibt keinen Zähler {name}; bekannt: {known}.",
-    },
-    "error_no_period": {
-        "en": "There is no period {name}; known: {known}.",
-        "de": "Es gibt keinen Zeitraum {name}; bekannt: {known}.",
-    },
-    "error_no_page": {"en": "There is no page {name}.", "de": "Es gibt keine Seite {name}."},
-    "error_no_file": {"en": "There is no file {name}.", "de": "Es gibt keine Datei {name}."},
-    "error_no_parameter": {
-        "en": "There is no parameter {name} here; known: {known}.",
-        "de": "Es gibt hier keinen Parameter {name}; bekannt: {known}.",
-    },
-    "error_parameter_twice": {"en": "A parameter is given twice.", "de": "Ein Parameter ist doppelt angegeben."},
-    "error_number_out_of_bounds": {
-        "en": "{name} must be a whole number from {low} to {high}, not {value}.",
-        "de": "{name} muss eine ganze Zahl von {low} bis {high} sein, nicht {value}.",
-    },
-    "error_no_choice": {
-        "en": "{name} must be one of {choices}, not {value}.",
-        "de": "{name} muss eines von {choices} sein, nicht {value}.",
-    },
-    "error_too_many_dots": {
-        "en": "width x height x zoom² must be at most {most}, not {dots}.",
-        "de": "width x height x zoom² darf höchstens {most} sein, nicht {dots}.",
-    },
-    "error_unreadable_query": {
-        "en": "The query is not a list of at most {most} parameters in UTF-8.",
-        "de": "Hinter dem Fragezeichen steht keine Liste von höchstens {most} Parametern in UTF-8.",
-    },
-    "error_unreadable_path": {
-        "en": "The path is not printable text in UTF-8.",
-        "de": "Der Pfad ist kein druckbarer Text in UTF-8.",
-    },
-    "error_long_address": {
-        "en": "The address is longer than {most} characters.",
-        "de": "Die Adresse ist länger als {most} Zeichen.",
-    },
-    "error_foreign_host": {
-        "en": "PowerPi does not answer to the host name {host}; its own further names belong to host_names in its"
-        " configuration.",
-        "de": "PowerPi hört nicht auf den Namen {host}; eigene weitere Namen gehören zu host_names in seiner"
-        " Konfiguration.",
-    },
-    "error_read_only": {
-        "en": "These pages can only be read: GET and HEAD are the methods.",
-        "de": "Diese Seiten lassen sich nur lesen: mit den Methoden GET und HEAD.",
-    },
-    "error_reader": {
-        "en": "The graph cannot be drawn at the moment; the log says why.",
-        "de": "Der Graph lässt sich gerade nicht zeichnen; das Protokoll sagt, warum.",
-    },
-    "error_store": {
-        "en": "The stored values cannot be had at the moment: {reason}.",
-        "de": "An die gespeicherten Werte ist gerade nicht heranzukommen: {reason}.",
-    },
-    "error_failed": {
-        "en": "PowerPi failed; its log says why.",
-        "de": "PowerPi ist gescheitert; sein Protokoll sagt, woran.",
     },
 }
 

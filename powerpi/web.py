@@ -7,9 +7,8 @@ reads. Bad requests get 4xx and one plain sentence: routes raise PowerPi's error
 from __future__ import annotations
 
 import json
-import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -22,8 +21,7 @@ from powerpi.assets import Asset, load_assets, www_folder
 from powerpi.errors import ReaderError, UnknownNameError, shown
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
-from powerpi.guard import guarded, own_names
-from powerpi.images import unchanged, with_pictures
+from powerpi.images import unchanged
 from powerpi.page import (
     GapsView,
     GraphView,
@@ -35,8 +33,10 @@ from powerpi.page import (
     neighbours,
     notice_texts,
 )
+from powerpi.page_mirror import push_text
 from powerpi.periods import PERIODS, Period
 from powerpi.pictures import BarFigures, Picture, PictureRequest
+from powerpi.push_status import PushStatus
 from powerpi.readings import Health, MeterReading
 from powerpi.texts import LANGUAGES, texts
 
@@ -74,31 +74,29 @@ class House(Protocol):
     def health(self) -> Health:
         """What is wrong, if anything."""
 
+    def push_status(self) -> PushStatus | None:
+        """How the mirror of this machine stands; None: it has none."""
 
-def application(
-    house: House, zone: ZoneInfo, host_names: Iterable[str] = (), now: Callable[[], float] = time.time
-) -> WSGIApplication:
-    """The pages of `house` as a WSGI application, in local time of `zone`.
 
-    It answers to IP addresses, to this machine's own name, to names with a local end and to `host_names`.
-    """
-    pages = Pages(house, zone, now)
+def pages(house: House, zone: ZoneInfo, now: Callable[[], float] = time.time) -> WSGIApplication:
+    """The pages of `house`, in local time of `zone`; pictures and the doorkeeper belong in front (see `front`)."""
+    shown_pages = Pages(house, zone, now)
     app = bottle.Bottle()
     app.catchall = False  # errors reach the doorkeeper, never bottle's own pages
     for rule, callback in (
-        ("/", pages.page),
-        ("/health", pages.health),
-        ("/api/v1/meters", pages.meters),
-        ("/api/v1/meters/<meter>", pages.meter),
-        ("/api/v1/meters/<meter>/gaps", pages.gaps),
-        ("/favicon.ico", pages.favicon),
-        ("/robots.txt", pages.robots),
-        ("/static/<name>", pages.static),
-        ("/<meter:re:[a-z0-9_-]+>/<period:re:[a-z0-9]+>", pages.graph),
-        ("/<path:path>", pages.nothing),
+        ("/", shown_pages.page),
+        ("/health", shown_pages.health),
+        ("/api/v1/meters", shown_pages.meters),
+        ("/api/v1/meters/<meter>", shown_pages.meter),
+        ("/api/v1/meters/<meter>/gaps", shown_pages.gaps),
+        ("/favicon.ico", shown_pages.favicon),
+        ("/robots.txt", shown_pages.robots),
+        ("/static/<name>", shown_pages.static),
+        ("/<meter:re:[a-z0-9_-]+>/<period:re:[a-z0-9]+>", shown_pages.graph),
+        ("/<path:path>", shown_pages.nothing),
     ):
         app.route(rule, "GET", callback)
-    return guarded(with_pictures(app, house.picture, now), own_names(socket.gethostname()) | set(host_names))
+    return app  # type: ignore[no-any-return]
 
 
 class Pages:
@@ -167,11 +165,14 @@ class Pages:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
         parameters(_query(), ())
         health, labels, words = self.house.health(), self.house.labels(), self.catalogue["en"]
-        answer = {
+        answer: dict[str, object] = {
             "status": "fault" if health.faults else "warning" if health.warnings else "ok",
             "faults": notice_texts(health.faults, labels, words),
             "warnings": notice_texts(health.warnings, labels, words),
         }
+        push = self.house.push_status()
+        if push:
+            answer["push"] = {**push._asdict(), "text": push_text(push, words, self.zone, self.now())}
         return _json(answer, 503 if health.faults else 200)
 
     def static(self, name: str) -> bytes:
@@ -201,7 +202,7 @@ class Pages:
         """A page of that template, with what all pages share: language, notices, links in head and foot."""
         path, spoken = bottle.request.path, language(given, _accepted())
         words, health = self.catalogue[spoken], self.house.health()
-        refresh = choice(given, "refresh", ("on", "off"), "on")
+        refresh, push = choice(given, "refresh", ("on", "off"), "on"), self.house.push_status()
         body = self.templates[template].render(
             language=spoken,
             words=words,
@@ -212,6 +213,7 @@ class Pages:
             home=_address("/", _kept(given)),
             address=lambda **changes: _address(path, {**given, **changes}),
             static=lambda name: f"/static/{name}?v={self.assets[name].version}",
+            push=push_text(push, words, self.zone, self.now()) if push else None,
             version=__version__,
             **views,
         )

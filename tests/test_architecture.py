@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,16 +16,20 @@ TOP = Path(__file__).parent.parent
 
 # The rooms from the ground up: each may import those before it, never one after it.
 ORDER = (
-    "__init__", "units", "periods", "texts", "errors", "progress",  # words and arithmetic
-    "ini", "config", "clock", "worker",  # what every part needs
+    "__init__", "units", "periods", "error_texts", "texts", "errors", "progress",  # words and arithmetic
+    "hosts", "passwords", "ini", "keys", "config", "clock", "worker",  # what every part needs
     "pulses", "lines", "pin", "files", "register", "folder", "gaps", "layout", "undo", "store",
     "writing", "meter", "counting",  # from the contact to the disk
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
-    "house",  # what is behind the page
-    "assets", "ask", "guard", "images", "page", "web",  # the page
+    "ring", "digests", "ledger", "wire", "messages",  # rows that travel
+    "telling", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
+    "mirrored", "sampled", "mirror",  # from the senders
+    "house", "furnish",  # what is behind the page
+    "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "web",  # the page
+    "receiving", "front",  # all that is served
     "load", "simulate",  # a household without a house
-    "server", "notify", "check", "daemon", "demo", "cli", "__main__",  # the commands
+    "server", "notify", "check", "daemon", "demo", "restore", "by_hand", "cli", "__main__",  # the commands
 )  # fmt: skip
 
 ONLY_IMPORTERS = {
@@ -37,12 +41,17 @@ ONLY_IMPORTERS = {
     "argparse": {"cli"},
     "subprocess": {"reader", "locales"},
     "ctypes": {"clock", "daemon"},
+    "requests": {"peer"},
+    "urllib3": {"peer"},
 }
 THIRD_PARTY = {"gpiozero", "rrdtool", "bottle", "waitress"}
-PRINTING = {"cli", "demo"}
+EXTRAS = {"push": {"requests"}}
+COME_ALONG = {"urllib3"}  # with requests, whose errors let it through
+PRINTING = {"cli", "demo", "by_hand"}
 NO_TEST_OF_THEIR_OWN = {
     "__init__": "holds the version alone",
     "__main__": "one line, run by test_cli",
+    "error_texts": "a part of texts, whose tests read it",
 }
 
 MODULE_LINES = 300
@@ -103,7 +112,7 @@ def test_package_has_its_one_importer(package: str) -> None:
 
 @rooms
 def test_nothing_else_is_imported(room: str) -> None:
-    allowed = sys.stdlib_module_names | THIRD_PARTY | {"powerpi"}
+    allowed = sys.stdlib_module_names | THIRD_PARTY | set().union(*EXTRAS.values()) | COME_ALONG | {"powerpi"}
     strangers = {
         name
         for _, name, typing_only in imports(room)
@@ -112,16 +121,31 @@ def test_nothing_else_is_imported(room: str) -> None:
     assert strangers == set()
 
 
-def test_setup_requires_the_packages_that_are_imported() -> None:
+def setup_argument(name: str) -> Any:
     tree = ast.parse((TOP / "setup.py").read_text(encoding="utf-8"))
-    [required] = [
+    [value] = [
         ast.literal_eval(keyword.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         for keyword in node.keywords
-        if keyword.arg == "install_requires"
+        if keyword.arg == name
     ]
-    assert {requirement.partition(">")[0] for requirement in required} == THIRD_PARTY
+    return value
+
+
+def test_setup_requires_the_packages_that_are_imported() -> None:
+    assert {requirement.partition(">")[0] for requirement in setup_argument("install_requires")} == THIRD_PARTY
+
+
+def test_setup_offers_the_packages_of_optional_features_as_extras() -> None:
+    offered = setup_argument("extras_require").items()
+    assert {name: {package.partition(">")[0] for package in packages} for name, packages in offered} == EXTRAS
+
+
+def test_the_daemon_carries_no_extra_package_until_something_is_sent() -> None:
+    code = "import sys; from powerpi import daemon; print(sorted({'requests', 'urllib3'} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_every_room_has_its_place_in_the_order() -> None:

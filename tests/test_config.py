@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from powerpi import config
-from powerpi.config import SECTIONS, MeterSettings, Settings, StoreSettings, load, parse, read_listen, system_zone
+from powerpi.config import MeterSettings, Settings, StoreSettings, load, parse
 from powerpi.errors import ConfigError
+from powerpi.keys import SECTIONS, Key, read_listen, system_zone
 
 SAMPLE = Path(__file__).parent.parent / "init/powerpi.conf"
 METER = "[meter house]\ngpio = 24\n"
@@ -76,7 +77,7 @@ def test_sample_works_with_its_comments_put_to_use() -> None:
 
 
 @pytest.mark.parametrize("key", [key for keys in SECTIONS.values() for key in keys], ids=lambda key: key.name)
-def test_every_key_says_what_is_wanted_and_what_it_means(key: config.Key) -> None:
+def test_every_key_says_what_is_wanted_and_what_it_means(key: Key) -> None:
     assert key.wanted
     assert key.meaning.endswith(".")
     if key.name != "gpio":

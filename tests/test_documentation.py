@@ -12,7 +12,7 @@ import pytest
 from test_architecture import TREES, imported_rooms
 
 from powerpi import cli, daemon
-from powerpi.config import SECTIONS, Key
+from powerpi.keys import SECTIONS, Key, heading
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def code(cell: str) -> str | None:
 
 
 def heading_of(section: str) -> str:
-    return f"### `[{'meter NAME' if section == 'meter' else section}]`"
+    return f"### `[{heading(section)}]`"
 
 
 # ---------------------------------------------------------------- configuration

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_server import serving
 
-from powerpi import web
+from powerpi import front, web
 from powerpi.ask import MOST_DOTS
 from powerpi.assets import www_folder
 from powerpi.config import parse
@@ -94,7 +94,7 @@ def paths_of(rule: str) -> st.SearchStrategy[str]:
 def all_routes() -> list[str]:
     """Every rule, that of the pictures too, which is no route of bottle."""
     nobody: Any = SimpleNamespace(picture=None)
-    app = web.application(nobody, ZoneInfo("UTC"))
+    app = front.application(nobody, ZoneInfo("UTC"))
     picture = PICTURE_PATH.pattern
     assert picture.endswith(r"\.(png|svg)")
     return [*routes_of(app), "/<meter>/<period>.png", "/<meter>/<period>.svg"]
@@ -160,7 +160,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         parts.counting.start()
         line.pulses(clock.now + 3.6 * n for n in range(1, 40))
         parts.counting.flush(5)
-        app = web.application(parts.house, chosen.timezone, (), clock.wall)
+        app = front.application(parts.house, chosen.timezone, (), clock.wall)
         for folder in (top, www, www.parent, state):  # static/ itself was read before
             (folder / "secret.txt").write_bytes(SECRET)
         yield House(app, www, told)

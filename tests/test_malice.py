@@ -25,9 +25,9 @@ from test_server import serving
 
 from powerpi.config import parse
 from powerpi.daemon import Fate, Parts, build
+from powerpi.front import application
 from powerpi.guard import PAGE_HEADERS, PICTURE_HEADERS, guarded
 from powerpi.periods import PERIODS
-from powerpi.web import application
 from tests.bench import load
 from tests.bench.common import children, fill, memory_mb, server, share
 

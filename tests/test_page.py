@@ -18,13 +18,12 @@ from powerpi.page import (
     meter_view,
     neighbours,
     notice_text,
-    number,
-    watts_text,
 )
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures
 from powerpi.readings import MeterReading, Notice
 from powerpi.texts import texts
+from powerpi.wording import number, watts_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SUMMER_MORNING = 1_783_232_160.0  # 2026-07-05 06:16 UTC, 08:16 in Berlin

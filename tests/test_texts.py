@@ -11,10 +11,12 @@ import pytest
 from powerpi.assets import www_folder
 from powerpi.gaps import REASONS
 from powerpi.periods import PERIODS
+from powerpi.push_status import AT_ONCE, LATER
 from powerpi.texts import ERROR_TEXTS, GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
 
 PACKAGE = Path(__file__).parent.parent / "powerpi"
-SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py")) if path.name != "texts.py"]
+CATALOGUES = ("texts.py", "error_texts.py")
+SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py")) if path.name not in CATALOGUES]
 TEMPLATES = [path.read_text("utf-8") for path in sorted(www_folder().glob("*.html"))]
 STRINGS = {string for source in [*SOURCES, *TEMPLATES] for string in re.findall(r"""["']([a-z0-9_]+)["']""", source)}
 # Keys that are put together: words[f"alt_{period.name}"] stands for one key per period.
@@ -28,11 +30,14 @@ FAMILIES = {
     "gap": REASONS,
     "notice": (
         "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
-        "contact_closed", "files",
+        "contact_closed", "files", "silent", "silent_so_far",
+        *(f"push_{key}" for key in (*AT_ONCE, *LATER, "damaged", "only_there", "counter")),
     ),
+    "push_why": ("clock", *AT_ONCE, *LATER),
 }  # fmt: skip
 # RequestError("KEY", ...), UnknownNameError("KEY", ...), and with a status before it _RefusedError(..., "KEY", ...)
-ANSWERED = re.compile(r"""(?:Request|UnknownName|_Refused|_Failed)Error\((?:HTTPStatus\.\w+, )?"([a-z0-9_]+)\"""")
+ANSWERED_ERRORS = "Request|UnknownName|LoginWanted|LoginSlow|Conflict|Future|TooMuch|Unready|_Refused|_Failed"
+ANSWERED = re.compile(rf"""(?:{ANSWERED_ERRORS})Error\((?:HTTPStatus\.\w+, )?"([a-z0-9_]+)\"""")
 COMPOSED = {f"{family}_{member}" for family, members in FAMILIES.items() for member in members}
 
 
@@ -56,7 +61,7 @@ def test_no_key_stands_in_both_catalogues() -> None:
 
 def test_every_error_that_is_answered_has_its_text_and_no_text_is_left_over() -> None:
     raised = {f"error_{key}" for source in SOURCES for key in ANSWERED.findall(source)}
-    assert raised | {"error_reader", "error_store"} == ERROR_TEXTS.keys()
+    assert raised | {"error_reader", "error_store", "error_method"} == ERROR_TEXTS.keys()
 
 
 def test_every_text_of_the_page_is_used() -> None:

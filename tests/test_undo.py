@@ -102,7 +102,7 @@ def test_a_half_changed_header_is_put_back(torn: Torn, field: slice) -> None:
     assert torn.header == torn.before
     assert store.last_row == BEFORE[-1]
     assert rates(torn.rrd, START + 10, START + 390) == pytest.approx([0.2] * 38)
-    assert undo.read(torn.rrd.with_suffix(".undo"))  # until rows are written the next time
+    assert undo.read(torn.rrd.with_suffix(".undo")) is None  # it is on disk as it was, and nothing is being written
     store.write([Row(START + 600, 200.0), Row(START + 610, 201.0)])
     assert undo.read(torn.rrd.with_suffix(".undo")) is None
     assert rates(torn.rrd, START + 390, START + 610) == [*[None] * 21, pytest.approx(0.1)]

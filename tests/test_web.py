@@ -25,13 +25,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerpi.errors import ReaderError, UnknownNameError
+from powerpi.front import application
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures, Picture, PictureRequest
+from powerpi.push_status import PushStatus
 from powerpi.readings import Health, MeterReading, Notice
 from powerpi.texts import TEXTS
-from powerpi.web import application
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = 1_795_345_200.0  # 2026-11-22 12:00:00 in Berlin
@@ -68,6 +69,7 @@ class PlainHouse:
     asked: list[PictureRequest] = field(default_factory=list)
     figured: list[tuple[str, int | None]] = field(default_factory=list)
     holes: list[Gap] = field(default_factory=list)
+    pushed: PushStatus | None = None
 
     def meters(self) -> list[MeterReading]:
         return self.readings
@@ -103,6 +105,9 @@ class PlainHouse:
 
     def health(self) -> Health:
         return self.state
+
+    def push_status(self) -> PushStatus | None:
+        return self.pushed
 
 
 class Answer(NamedTuple):

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import rrdtool
 
-from powerpi import daemon
+from powerpi import furnish
 from powerpi.config import Settings
 from powerpi.demo import METER
 from powerpi.periods import PERIODS
@@ -92,7 +92,7 @@ class Twin:
     """The daemon's own drawing code on the same file: it tells the arguments of a picture."""
 
     def __init__(self, chosen: Settings) -> None:
-        plain, names = daemon.build_reader(chosen, Lock())
+        plain, names = furnish.build_reader(chosen, Lock())
         self._reader = reader = Recorder(Lock(), plain._environment)
         rrd, meter = chosen.state / f"{METER}.rrd", chosen.meters[0]
 

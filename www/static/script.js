@@ -50,7 +50,7 @@
       find("at-most").hidden = !meter.watts_at_most;
       find("power").classList.toggle("unknown", meter.watts === null);
       const pulse = find("last-pulse");
-      if (meter.watts === null) write(pulse, pulse.dataset.waiting);
+      if (meter.watts === null) write(pulse, meter.silent ? "–" : pulse.dataset.waiting);
       else if (meter.last_pulse_time === null) write(pulse, pulse.dataset.text.replace("{time}", "–"));
       else writePulse(pulse, meter.last_pulse_time);
       write(find("today"), kwh(meter.today_watt_hours, 2));
@@ -64,7 +64,7 @@
   async function rest() {
     pageTime = Date.now();
     const fresh = new DOMParser().parseFromString(await (await ask(location.href)).text(), "text/html");
-    for (const selector of ["#notices", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
+    for (const selector of ["#notices", ".origin", ".push", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
       const [old, now] = [document, fresh].map((root) => root.querySelectorAll(selector));
       if (old.length !== now.length) return location.reload(); // other meters, or the first gap
       old.forEach((element, index) => {

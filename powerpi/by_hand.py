@@ -1,0 +1,172 @@
+"""The commands that talk to the mirror by hand: `powerpi push` and `powerpi restore`."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from powerpi import gaps, register, restore
+from powerpi.clock import OLDEST_TIME, SystemClock
+from powerpi.config import MeterSettings, PushSettings, Settings
+from powerpi.errors import ConfigError, PeerError
+from powerpi.folder import is_locked, locked_folder
+from powerpi.keys import POWERPI
+from powerpi.ledger import Ledger
+from powerpi.messages import State
+from powerpi.progress import Progress
+from powerpi.push import Course
+from powerpi.sending import course, open_peer
+from powerpi.store import Store
+
+if TYPE_CHECKING:
+    from powerpi.peer import Peer
+
+
+def push(settings: Settings, verify: bool, counter: bool) -> int:
+    """Send all rows on disk that the mirror lacks, with a progress bar; `verify` compares all rows afterwards.
+
+    `counter` has the mirror take the counters of this machine. Works while the daemon runs, and while it does not.
+    Raises ConfigError, PeerError, StoreError.
+    """
+    wanted = _pushed(settings)
+    if not SystemClock(settings.network_time).trusted():
+        raise PeerError("the clock is not synchronised; nothing is sent with times that may be wrong")
+    with _peer(wanted) as peer, _at_rest(settings) as running:
+        for meter in settings.meters:
+            if meter.name not in wanted.meters:
+                continue
+            ledger = Ledger(settings.state / f"{meter.name}.rrd", Lock())
+            way = course(settings, meter.name, ledger, peer)
+            if counter:
+                peer.replace_counter(meter.name, _stored_pulses(settings, meter))
+            # the daemon, while it runs, knows more of this moment
+            state = None if running else _state(settings, meter, wanted.interval_seconds)
+            _send(way, state)
+            if verify:
+                print(f"{meter.name}: {_told(way, peer)}")
+    return 0
+
+
+def _send(way: Course, state: State | None) -> None:
+    behind = None
+    with Progress(f"Sending {way.meter}", 1) as bar:
+        for progress in way.catch_up(lambda: state):
+            behind = max(behind or 1, progress.behind_rows, 1)
+            bar.to(1 - progress.behind_rows / behind)
+    print(f"{way.meter}: in step")
+
+
+def _told(way: Course, peer: Peer) -> str:
+    """Compare until nothing is left to be put right; what was found, in a line."""
+    first = way.verify(fresh=True)
+    verdict = way.verify(fresh=True) if first.repaired_rows or first.healed_rows else first
+    if verdict.until is None:
+        return f"nothing to compare with {peer.name}"
+    until = time.strftime("%F %H:%M:%S", time.localtime(verdict.until))
+    parts = [f"identical up to {until}"]
+    if verdict.repaired_rows or verdict.damaged_rows:
+        parts = [f"not identical up to {until}"]
+    for count, text in (
+        (first.repaired_rows, "rows differed there and were sent again"),
+        (first.healed_rows, "rows had changed on the disk here and were fetched from there"),
+        (verdict.damaged_rows, "rows belong to days that have changed on the disk here; the mirror holds others"),
+        (verdict.only_there_rows, "rows are known there alone; `powerpi restore --from-mirror` fetches them"),
+    ):
+        if count:
+            parts.append(f"{count} {text}")
+    return "; ".join(parts)
+
+
+def from_mirror(settings: Settings) -> int:
+    """Fetch from the mirror what is not known here. Raises ConfigError, PeerError, StoreError."""
+    wanted = _pushed(settings)
+    if wanted.protocol != POWERPI:
+        raise ConfigError([f"[push] protocol = {wanted.protocol}: wanted {POWERPI}, such a server gives nothing back"])
+    with _peer(wanted) as peer, locked_folder(settings.state) as lock:
+        for meter in settings.meters:
+            if meter.name not in wanted.meters:
+                continue
+            gate = Lock()
+            store = Store(settings.state, meter.name, settings.store.archive_years, gate, lock.hold)
+            with Progress(f"Fetching {meter.name}", 1) as bar:
+                found = restore.restore(
+                    meter.name,
+                    store,
+                    Ledger(store.rrd, gate, lock.hold),
+                    peer,
+                    lambda done, total: bar.to(done / max(total, 1)),
+                )
+            print(f"{meter.name}: {_restored(meter, found, peer)}")
+    return 0
+
+
+def _restored(meter: MeterSettings, found: restore.Restored | None, peer: Peer) -> str:
+    if found is None:
+        return f"{peer.name} knows nothing of it"
+    parts = [
+        f"{found.rows} rows and {found.means} older means came back",
+        f"the counter stands at {found.pulses} pulses (before: {found.pulses_before})",
+    ]
+    if not math.isclose(found.offset_kwh, meter.offset_kwh):
+        parts.append(f"the mirror was told offset_kwh = {found.offset_kwh:g}, here it is {meter.offset_kwh:g}")
+    return "; ".join(parts)
+
+
+def _pushed(settings: Settings) -> PushSettings:
+    if settings.push is None:
+        raise ConfigError(["[push] is missing: wanted url, user and password of a mirror"])
+    return settings.push
+
+
+@contextmanager
+def _peer(settings: PushSettings) -> Iterator[Peer]:
+    peer = open_peer(settings)
+    try:
+        yield peer
+    finally:
+        peer.close()
+
+
+@contextmanager
+def _at_rest(settings: Settings) -> Iterator[bool]:
+    """Whether a daemon runs; while none does, keep it from starting, and put right what a killed one left behind."""
+    if is_locked(settings.state):
+        yield True
+        return
+    with locked_folder(settings.state):
+        for meter in settings.meters:
+            if (settings.state / f"{meter.name}.rrd").exists():
+                _, notes = Store(settings.state, meter.name, settings.store.archive_years, Lock()).open(OLDEST_TIME)
+                for note in notes:
+                    print(f"{meter.name}: {note}", file=sys.stderr)
+        yield False
+
+
+def _stored_pulses(settings: Settings, meter: MeterSettings) -> int:
+    known = register.read(settings.state / f"{meter.name}.register")
+    return known.pulses if known else 0
+
+
+def _state(settings: Settings, meter: MeterSettings, push_seconds: int) -> State:
+    """What is told along with the rows of a meter that is not counted just now."""
+    found, _ = gaps.read(settings.state / f"{meter.name}.gaps")
+    return State(
+        label=meter.label,
+        imp_per_kwh=meter.imp_per_kwh,
+        offset_kwh=meter.offset_kwh,
+        pulses=_stored_pulses(settings, meter),
+        interval_seconds=None,
+        last_pulse_age_seconds=None,
+        begun_age_seconds=0.0,
+        contact_closed_age_seconds=None,
+        edges_rejected=0,
+        edges_lost=0,
+        lost_edge_age_seconds=None,
+        push_seconds=push_seconds,
+        gaps=found,
+    )

@@ -1,0 +1,263 @@
+"""One meter whose rows come from another machine: what is received goes to its store, and is shown like a meter's.
+
+A sender says what is known there at this moment in ages ("the last pulse came 3 s ago"), so that the clocks of both
+machines need not agree for the live figures. Rows carry Unix times.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from threading import RLock
+from typing import NamedTuple
+
+from powerpi import files, gaps
+from powerpi.clock import OLDEST_TIME
+from powerpi.digests import Unit
+from powerpi.errors import ConflictError, FutureError, StoreError
+from powerpi.folder import storing
+from powerpi.gaps import Gap
+from powerpi.ledger import Ledger, merged
+from powerpi.messages import Push, Rows, Standing, State
+from powerpi.meter import Live
+from powerpi.periods import WAITING_SECONDS
+from powerpi.pulses import Contact
+from powerpi.store import Store
+from powerpi.writing import Writing
+
+FUTURE_SECONDS = 300  # rows may be ahead of this machine's clock by this much: one of the two may have no network time
+LOST_SECONDS = 3600  # an own newest row further ahead than this comes from a wrong clock: its file is set aside
+STALE_PUSHES = 3  # a live figure is shown for as long as this many messages may take to come ...
+STALE_LEAST_SECONDS = 180.0  # ... and for so long at least
+WATCHED_SECONDS = 300.0  # a page that is open asks for its graphs every minute or less often
+
+
+class Facts(NamedTuple):
+    """What a sender says of its meter; satisfies readings.Facts."""
+
+    name: str
+    label: str
+    imp_per_kwh: float
+    offset_kwh: float
+
+
+class MirroredMeter:
+    """The store of a meter and what was last heard of it; every method may be called from several threads at once."""
+
+    sampled = False
+
+    def __init__(self, name: str, sender: str, store: Store, ledger: Ledger, monotonic: Callable[[], float]) -> None:
+        """Open what is there. Raises StoreError."""
+        self.name = name
+        self.sender = sender
+        self.store = store
+        self.ledger = ledger
+        self.lock = RLock()
+        self.edition = 0  # how often rows of the past were changed
+        self.heard: float | None = None  # when something last came, CLOCK_MONOTONIC seconds
+        self._monotonic = monotonic
+        self._looked: float | None = None
+        self._stale_seconds = STALE_LEAST_SECONDS
+        self._facts_path = store.rrd.with_suffix(".mirrored")
+        self._gaps_path = store.rrd.with_suffix(".gaps")
+        self.facts = self._read_facts()
+        self.pulses, notes = store.open(OLDEST_TIME) if store.rrd.exists() else store.open_counter()
+        self._pulses_time = store.known_until
+        now = monotonic()
+        self.writing = Writing(name, notes, now)
+        self._gaps, _ = gaps.read(self._gaps_path)
+        self._live = Live(now, now, self.pulses, None, None, (), 0.0, Contact(False), None)
+
+    # ------------------------------------------------------------ what is shown
+
+    @property
+    def live(self) -> Live:
+        """What was last heard; nothing is said of the power once that is too long ago."""
+        live, row = self._live, self.store.last_row
+        live = live._replace(rows=(row,) if row else (), gaps=self._gaps, pulses=self.pulses)
+        if self.is_silent:
+            return live._replace(begun=live.taken, last_pulse=None, interval_seconds=None, pulses_since=0.0)
+        return live
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Why the store refuses, while it does, by what it refuses."""
+        return self.writing.faults
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is too long ago that anything was heard."""
+        return self.heard is None or self._monotonic() - self.heard > self._stale_seconds
+
+    def look(self) -> None:
+        """Somebody looks at the graphs."""
+        self._looked = self._monotonic()
+
+    # ------------------------------------------------------------ what comes
+
+    def standing(self, whole: bool = False) -> Standing:
+        """What is held here; `whole`: with the gaps. Raises StoreError."""
+        with self.lock:
+            row = self.store.last_row
+            return Standing(
+                newest=row.time if row else None,
+                newest_pulses=row.pulses if row else None,
+                pulses=self.pulses,
+                pulses_time=self._pulses_time,
+                spans=dict(self.ledger.spans()) if row else {},
+                watched=self._looked is not None and self._monotonic() - self._looked < WATCHED_SECONDS,
+                offset_kwh=self.facts.offset_kwh if self.facts else 0.0,
+                gaps=self._gaps if whole else (),
+            )
+
+    def take(self, push: Push, now: float) -> Standing:
+        """Store new rows and remember the state; `now` is Unix seconds, by a clock that may be wrong.
+
+        Raises ConflictError, FutureError, StoreError; then nothing has changed.
+        """
+        with self.lock:
+            if push.rows.rates:
+                self._check(push.rows, now)
+                self._attempt("rows", lambda: self._append(push.rows, push.pulses or 0.0, now))
+            if push.state:
+                self._hear(push.state, now)
+            return self.standing()
+
+    def _check(self, rows: Rows, now: float) -> None:
+        newest, until = self.store.last_row, rows.unit.until
+        if until > now + FUTURE_SECONDS:
+            raise FutureError("rows_future", time=until, seconds=int(until - now))
+        if newest and newest.time <= now + LOST_SECONDS and rows.after < newest.time:
+            raise ConflictError("rows_conflict", after=rows.after, newest=newest.time)
+
+    def _append(self, rows: Rows, pulses: float, now: float) -> list[str]:
+        """Add rows to the RRD, made if need be. Raises StoreError."""
+        notes, newest = [], self.store.last_row
+        if newest and newest.time > now + LOST_SECONDS:
+            notes.append(f"its rows lay in the future and are kept as {self.store.start_anew(rows.after, 'future')}")
+        elif not newest or not self.store.rrd.exists():
+            counted, notes = self.store.open(rows.after)
+            self.pulses = max(self.pulses, counted)
+        self.ledger.append(rows.after, rows.rates, pulses)
+        self.store.last_row = self.ledger.newest()
+        return notes
+
+    def _hear(self, state: State, wall: float) -> None:
+        """Remember what the sender says of this moment. Raises StoreError."""
+        now = self._monotonic()
+        self._save_facts(Facts(self.name, state.label, state.imp_per_kwh, state.offset_kwh))
+        if state.gaps is not None:
+            self._save_gaps(state.gaps)
+        self.raise_counter(state.pulses)
+
+        def ago(age: float | None) -> float | None:
+            return None if age is None else now - age
+
+        closed = ago(state.contact_closed_age_seconds)
+        contact = Contact(closed is not None, closed, rejected=state.edges_rejected, lost=state.edges_lost)
+        self._live = Live(
+            taken=now,
+            begun=now - state.begun_age_seconds,
+            pulses=self.pulses,
+            last_pulse=ago(state.last_pulse_age_seconds),
+            interval_seconds=state.interval_seconds,
+            rows=(),
+            pulses_since=self._pulses_since(state, wall),
+            contact=contact,
+            lost_edge=ago(state.lost_edge_age_seconds),
+        )
+        self._stale_seconds = max(STALE_LEAST_SECONDS, STALE_PUSHES * state.push_seconds)
+        self.heard = now
+
+    def _pulses_since(self, state: State, wall: float) -> float:
+        """What was counted since the newest row; nothing while rows of the past are still to come."""
+        row = self.store.last_row
+        if not row or wall - row.time > WAITING_SECONDS:
+            return 0.0
+        return max(0.0, state.pulses - row.pulses)
+
+    def raise_counter(self, pulses: int) -> None:
+        """Keep a counter that is higher than the one that is known: it never goes back by itself. Raises StoreError."""
+        if pulses > self.pulses:
+            self.set_counter(pulses)
+
+    def set_counter(self, pulses: int) -> None:
+        """Keep a counter whatever was known. Raises StoreError."""
+        time = self.store.last_row.time if self.store.last_row else 0
+        self._attempt("register", lambda: self.store.save_register(pulses, time))
+        self.pulses, self._pulses_time = pulses, time
+
+    def repair(self, rows: Rows) -> Standing:
+        """Put rows of the past in the place of those here; unknown ones change nothing.
+
+        Raises ConflictError, StoreError.
+        """
+        with self.lock:
+            held = self.ledger.spans().get(rows.step_seconds) if self.store.last_row else None
+            if not held or rows.after < held.after or rows.unit.until > held.until:
+                raise ConflictError("rows_not_held", after=rows.after, until=rows.unit.until)
+            whole = merged(rows.rates, self.ledger.rows(rows.unit))
+            self._attempt("rows", lambda: self.ledger.put(rows.unit, whole))
+            self.edition += 1
+            return self.standing()
+
+    def rows(self, unit: Unit) -> Rows:
+        """The rows of a unit. Raises StoreError."""
+        with self.lock:
+            return Rows(unit.step_seconds, unit.after, self.ledger.rows(unit))
+
+    def digests(self, unit: Unit, fresh: bool) -> dict[Unit, str]:
+        """The digests of what is held in a span. Raises StoreError."""
+        with self.lock:
+            return self.ledger.digests(*unit, fresh=fresh).digests if self.store.last_row else {}
+
+    # ------------------------------------------------------------ files
+
+    def _attempt(self, what: str, write: Callable[[], list[str] | None]) -> None:
+        """Write, and let the page know of a refusal, and the sender too. Raises StoreError."""
+        refused: list[StoreError] = []
+
+        def tried() -> list[str] | None:
+            try:
+                return write()
+            except StoreError as error:
+                refused.append(error)
+                raise
+
+        if not self.writing.attempt(what, tried, self._monotonic()):
+            raise refused[0]
+
+    def _read_facts(self) -> Facts | None:
+        """What was last said of the meter; None: nothing was, or nobody can read it any more."""
+        try:
+            with storing(self._facts_path):
+                said = json.loads(self._facts_path.read_text(encoding="utf-8"))
+            return Facts(self.name, str(said["label"]), float(said["imp_per_kwh"]), float(said["offset_kwh"]))
+        except StoreError:
+            return None
+        except (ValueError, KeyError, TypeError):  # the sender will say it again
+            return None
+
+    def _save_facts(self, facts: Facts) -> None:
+        if facts == self.facts:
+            return
+        text = json.dumps({**facts._asdict(), "sender": self.sender}, ensure_ascii=False)
+        self._attempt("facts", lambda: self._write_facts(text + "\n"))
+        self.facts = facts
+        self.edition += 1
+
+    def _save_gaps(self, told: tuple[Gap, ...]) -> None:
+        """Keep the gaps; those from before the sender's own list begins stay."""
+        older = (gap for gap in self._gaps if gap.end and (not told or gap.start < told[0].start))
+        kept = gaps.merged([*older, *told])
+        if kept != self._gaps:
+            self._attempt("gaps", lambda: self._write_gaps([gap for gap in kept if gap.end]))
+            self._gaps = kept
+
+    def _write_gaps(self, over: list[Gap]) -> None:
+        with storing(self._gaps_path):
+            gaps.write(self._gaps_path, over)
+
+    def _write_facts(self, text: str) -> None:
+        with storing(self._facts_path):
+            files.replace(self._facts_path, text)

@@ -1,0 +1,250 @@
+"""The other PowerPi, asked over HTTP(S); the only importer of requests.
+
+Every failure becomes one of PeerError's leaves: each says what the caller should do. Certificates are always verified;
+nothing but the configuration decides where the password goes: no proxy, no .netrc and no redirect is followed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from requests import Response, Session
+from requests.exceptions import ConnectionError, RequestException, SSLError, Timeout
+from urllib3.exceptions import HTTPError
+
+from powerpi import __version__
+from powerpi.config import PushSettings
+from powerpi.digests import MOST_UNITS, Unit
+from powerpi.errors import (
+    CertificateError,
+    LoginError,
+    OutOfStepError,
+    PeerError,
+    RefusedError,
+    SlowPeerError,
+    TooLargeError,
+    WireError,
+)
+from powerpi.hosts import is_local
+from powerpi.messages import (
+    Push,
+    Rows,
+    Standing,
+    push_message,
+    read_digests,
+    read_rows,
+    read_standing,
+    rows_message,
+)
+from powerpi.wire import PLAIN_BYTES, pack, unpack
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0  # between two pieces of an answer
+SAID_CHARACTERS = 300  # of a refusal
+CHUNK_BYTES = 65536
+API = "/api/v1/mirror"
+
+Value = TypeVar("Value")
+
+
+class Peer:
+    """A mirror, under one name and password; one request at a time."""
+
+    def __init__(self, settings: PushSettings, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._settings = settings
+        self._base = settings.url.geturl().rstrip("/")
+        self._timeout = (CONNECT_SECONDS, answer_seconds)
+        self._session = self._open()
+
+    def _open(self) -> Session:
+        session = Session()
+        session.trust_env = False
+        if self._settings.user:
+            session.auth = (self._settings.user.encode(), self._settings.password.encode())
+        session.verify = str(self._settings.ca_file) if self._settings.ca_file else True
+        session.headers.update({"User-Agent": f"PowerPi/{__version__}", "Accept-Language": "en"})
+        return session
+
+    @property
+    def name(self) -> str:
+        """What to call it: the host of its address."""
+        return self._settings.url.hostname or ""
+
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
+        self._session.close()
+
+    def standing(self, meter: str) -> Standing:
+        """What the mirror holds of a meter. Raises PeerError."""
+        return self._ask("GET", f"/{quote(meter)}", read_standing)
+
+    def push(self, meter: str, push: Push) -> Standing:
+        """Send new rows and the present state. Raises PeerError."""
+        return self._ask("POST", f"/{quote(meter)}", read_standing, push_message(push))
+
+    def repair(self, meter: str, rows: Rows) -> None:
+        """Send rows of the past that the mirror has otherwise, or not at all. Raises PeerError."""
+        self._ask("POST", f"/{quote(meter)}/repair", read_standing, rows_message(rows))
+
+    def replace_counter(self, meter: str, pulses: int) -> None:
+        """Have the mirror take a counter although it is lower than the one it knows. Raises PeerError."""
+        self._ask("POST", f"/{quote(meter)}/counter", read_standing, {"pulses": pulses})
+
+    def rows(self, meter: str, unit: Unit) -> Rows:
+        """The rows that the mirror holds of a unit. Raises PeerError."""
+        found = self._ask("GET", f"/{quote(meter)}/rows", read_rows, **unit._asdict())
+        if found.unit != unit:
+            raise RefusedError(f"{self.name} answered with other rows than it was asked for")
+        return found
+
+    def digests(self, meter: str, unit: Unit, fresh: bool) -> dict[Unit, str]:
+        """The digests of the units in a span of time; `fresh`: of what is on disk now. Raises PeerError."""
+        asked = {**unit._asdict(), "fresh": "yes" if fresh else "no"}
+        return self._ask("GET", f"/{quote(meter)}/digests", lambda said: read_digests(said, MOST_UNITS), None, **asked)
+
+    def sample(self, text: str) -> bool:
+        """Send a power sample to a server of the system that PowerPi replaces; whether it was taken.
+
+        The address is that of the server, or of its get.php. Raises PeerError.
+        """
+        address = self._base if self._base.endswith(".php") else f"{self._base}/get.php"
+        response = self._answered(lambda: self._session.request("POST", address, data={"val": text}, **self._how()))
+        with response:
+            said = self._body(response)
+        if said.strip() not in (b"0", b"1"):
+            raise RefusedError(f"{self.name} answered {said[:40]!r}: wanted 0 or 1, as get.php says")
+        return said.strip() == b"0"
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Mapping[str, Any]], Value],
+        message: Mapping[str, Any] | None = None,
+        **query: object,
+    ) -> Value:
+        """One request and what `read` makes of its answer. Raises PeerError."""
+        body, headers = None, {}
+        if message is not None:
+            body, headers = pack(message), {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        address = f"{self._base}{API}{path}"
+        query_texts = {name: str(value) for name, value in query.items()}
+        response = self._answered(
+            lambda: self._session.request(
+                method, address, params=query_texts, data=body, headers=headers, **self._how()
+            )
+        )
+        with response:
+            plain = self._body(response)
+        try:
+            return read(unpack(plain, packed=False))
+        except WireError as error:
+            raise RefusedError(f"{self.name} does not answer as a mirror would: {error}") from error
+
+    def _how(self) -> dict[str, Any]:
+        return {"timeout": self._timeout, "allow_redirects": False, "stream": True}
+
+    def _answered(self, request: Callable[[], Response]) -> Response:
+        """The answer to a request, if it is a good one. Raises PeerError."""
+        self._check_route()
+        try:
+            response = request()
+        except SSLError as error:
+            raise CertificateError(f"the certificate of {self.name} will not do: {_certificate(error)}") from error
+        except Timeout as error:
+            raise SlowPeerError(f"{self.name} does not answer in time") from error
+        except (RequestException, HTTPError) as error:
+            raise PeerError(f"{self.name} cannot be reached: {reason(error)}") from error
+        if response.status_code != HTTPStatus.OK:
+            with response:
+                raise self._failure(response)
+        return response
+
+    def _check_route(self) -> None:
+        """Without TLS a name is only good for as long as it leads to the local network. Raises PeerError."""
+        if self._settings.url.scheme == "https" or self._settings.allow_http:
+            return
+        try:
+            found = socket.getaddrinfo(self.name, self._settings.url.port or 80, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise PeerError(f"{self.name} cannot be reached: the name is not known") from error
+        foreign = [
+            str(address[0]) for *_, address in found if not is_local(str(ip_address(str(address[0]).split("%")[0])))
+        ]
+        if foreign:
+            raise RefusedError(
+                f"{self.name} leads to {foreign[0]}, which is not in the local network: wanted https://, or allow_http"
+            )
+
+    def _body(self, response: Response) -> bytes:
+        """The bytes of an answer, unpacked, and not more than are ever wanted. Raises PeerError."""
+        plain = bytearray()
+        try:
+            for chunk in response.iter_content(CHUNK_BYTES):
+                plain += chunk
+                if len(plain) > PLAIN_BYTES:
+                    raise RefusedError(f"{self.name} answered with more than {PLAIN_BYTES} bytes")
+        except (RequestException, HTTPError) as error:
+            raise PeerError(f"{self.name} broke off in the middle of an answer: {reason(error)}") from error
+        return bytes(plain)
+
+    def _failure(self, response: Response) -> PeerError:
+        """The error for an answer that is none."""
+        status = response.status_code
+        said = f"{self.name} answered {status}{self._sentence(response)}"
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return LoginError(f"{self.name} does not take this user and password ({status}{self._sentence(response)})")
+        if status == HTTPStatus.CONFLICT:
+            return OutOfStepError(said)
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return TooLargeError(said)
+        if 300 <= status < 400:
+            there = response.headers.get("Location", "elsewhere")[:SAID_CHARACTERS]
+            return RefusedError(f"{self.name} sends to {there}: write the right address into [push] url")
+        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
+            return PeerError(said)
+        return RefusedError(said)
+
+    def _sentence(self, response: Response) -> str:
+        """What the other side says about it, if that is plain text."""
+        if not response.headers.get("Content-Type", "").startswith("text/plain"):
+            return ""
+        try:
+            text = next(response.iter_content(4 * SAID_CHARACTERS), b"").decode("utf-8", "replace")
+        except (RequestException, HTTPError):
+            return ""
+        line = " ".join(text.split())[:SAID_CHARACTERS]
+        return f": {line}" if line.isprintable() and line else ""
+
+
+def reason(error: Exception) -> str:
+    """Why a request failed, in a few words: those of the innermost cause that has any."""
+    cause: BaseException | None = error
+    said = ""
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "its name is not known"
+        if isinstance(cause, OSError) and cause.strerror:
+            said = cause.strerror
+        cause = _inner(cause)
+    return said or ("the connection broke" if isinstance(error, (ConnectionError, HTTPError)) else type(error).__name__)
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """What an error was made of: requests and urllib3 hand their causes on as arguments."""
+    handed = next(
+        (one for one in (getattr(error, "reason", None), *error.args) if isinstance(one, BaseException)), None
+    )
+    return handed or error.__cause__ or error.__context__
+
+
+def _certificate(error: Exception) -> str:
+    """What is wrong with a certificate, as OpenSSL says it."""
+    found = re.search(r"certificate verify failed: ([^(]+?)\s*\(_ssl", str(error))
+    return found[1] if found else "TLS could not be agreed upon"

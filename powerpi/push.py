@@ -1,0 +1,232 @@
+"""The push thread: forwards new rows to the mirror, backs off while it is away, compares both ends now and then.
+
+It never gives up, and nothing waits for it: the RRD holds a year of what the mirror does not know yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from powerpi.errors import (
+    CertificateError,
+    LoginError,
+    PeerError,
+    PowerPiError,
+    RefusedError,
+    SlowPeerError,
+    StoreError,
+)
+from powerpi.messages import State
+from powerpi.push_status import PushStatus
+from powerpi.sync import Progress, Verdict
+from powerpi.telling import Telling
+from powerpi.worker import Worker
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 5.0  # after a failure; twice as long after each further one ...
+LONGEST_PAUSE_SECONDS = 300.0  # ... up to this
+RARELY_SECONDS = 900.0  # what somebody has to put right first is not tried all the time
+CLOCK_PAUSE_SECONDS = 5.0
+VERIFY_SECONDS = 3600.0
+FRESH_SECONDS = 86400.0  # both ends look at their disks again: a year is read there and here
+STOP_SECONDS = 2.0  # a request that is under way then ends with the process
+KINDS: tuple[tuple[type[PowerPiError], str], ...] = (
+    (CertificateError, "certificate"),
+    (LoginError, "login"),
+    (RefusedError, "refused"),
+    (SlowPeerError, "slow"),
+    (PeerError, "away"),
+    (StoreError, "store"),
+)
+
+
+class Course(Protocol):
+    """One meter on its way: `sync.Twin`, or samples for an old server."""
+
+    meter: str
+
+    def catch_up(self, state: Callable[[], State | None]) -> Iterator[Progress]:
+        """Send what is missing there; yields after every message."""
+        ...
+
+    def verify(self, fresh: bool) -> Verdict:
+        """Compare both ends and put right what differs."""
+        ...
+
+    def slow(self) -> None:
+        """Send shorter messages."""
+        ...
+
+
+class Sending(NamedTuple):
+    """A meter that is sent: how, what is told along, and how new rows get to the disk while somebody looks there."""
+
+    course: Course
+    telling: Telling
+
+
+class Push(Worker):
+    """The thread. `trusted` says whether the clock is, `flush` brings new rows to the disk, `hang_up` ends a round."""
+
+    def __init__(
+        self,
+        host: str,
+        sendings: Sequence[Sending],
+        interval_seconds: float,
+        *,
+        trusted: Callable[[], bool],
+        flush: Callable[[], object],
+        hang_up: Callable[[], None],
+        monotonic: Callable[[], float],
+        now: Callable[[], float],
+        on_death: Callable[[str, BaseException], None],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__("push", CLOCK_PAUSE_SECONDS, on_death)
+        self.status = PushStatus(host)
+        self._sendings = sendings
+        self._interval_seconds = interval_seconds
+        self._trusted, self._flush, self._hang_up = trusted, flush, hang_up
+        self._monotonic, self._now, self._chance = monotonic, now, chance
+        self._due = monotonic()
+        self._verify_due = self._fresh_due = self._due
+        self._failures = 0  # in a row
+        self._watched = False
+        self._behind = dict.fromkeys((sending.course.meter for sending in sendings), 0)
+        self._ahead = dict.fromkeys(self._behind, 0)
+
+    def turn(self) -> None:
+        """Do what is due, and sleep until the next thing is."""
+        if self._monotonic() >= self._due:
+            self._due = self._monotonic() + self._attempt()
+        self.wake_seconds = max(0.1, self._due - self._monotonic())
+
+    def _attempt(self) -> float:
+        """One round; how many seconds to wait for the next."""
+        if not self._trusted():
+            self._note("clock", "the clock is not synchronised yet; nothing is sent with times that may be wrong")
+            return CLOCK_PAUSE_SECONDS
+        try:
+            self._round()
+        except PowerPiError as error:
+            return self._failed(next((why for kind, why in KINDS if isinstance(error, kind)), "failed"), str(error))
+        except Exception as error:  # the top of this thread: counting and the page must not end with it
+            log.exception("pushing failed")
+            return self._failed("failed", f"PowerPi failed: {error!r}")
+        finally:
+            self._hang_up()
+        self._failures = 0
+        return self._interval_seconds
+
+    def _round(self) -> None:
+        """Send what is new, and compare if that is due. Raises PeerError, StoreError."""
+        if self._watched:
+            self._flush()
+        self._watched = False
+        for course, telling in self._sendings:
+            try:
+                for progress in course.catch_up(telling.state):
+                    self._follow(course.meter, progress)
+                    if self.stopping.is_set():
+                        return
+            except SlowPeerError:
+                course.slow()
+                raise
+            except PowerPiError:
+                telling.forget()
+                raise
+            telling.told()
+        self._in_step()
+        if self._monotonic() >= self._verify_due:
+            self._verify()
+
+    def _follow(self, meter: str, progress: Progress) -> None:
+        """Take note of the answer to a message."""
+        self._watched = self._watched or progress.watched
+        self._behind[meter] = progress.behind_rows
+        self._ahead[meter] = progress.counter_ahead
+        behind = sum(self._behind.values())
+        if behind and not self.status.in_step:
+            self._note(None, None)
+        self.status = self.status._replace(behind_rows=behind, counter_ahead=sum(self._ahead.values()))
+
+    def _in_step(self) -> None:
+        if not self.status.in_step:
+            log.info("push: the mirror %s is in step", self.status.host)
+        self.status = self.status._replace(in_step=True, behind_rows=0, since=self._now(), why=None, said=None)
+
+    def _failed(self, why: str, said: str) -> float:
+        """A round failed; how many seconds to wait for the next."""
+        self._note(why, said)
+        if why in ("login", "refused"):
+            return RARELY_SECONDS * (0.9 + 0.2 * self._chance())
+        self._failures += 1
+        return pause_seconds(self._failures, self._chance())
+
+    def _note(self, why: str | None, said: str | None) -> None:
+        """Remember why it is not in step; one line in the log for each change."""
+        if (why, said) != (self.status.why, self.status.said):
+            if said:
+                log.warning("push: %s; it is tried again", said)
+            else:
+                log.info("push: the mirror %s answers, %d rows behind", self.status.host, self.status.behind_rows)
+        self.status = self.status._replace(in_step=False, why=why, said=said)
+
+    def _verify(self) -> None:
+        """Compare all rows of all meters. Raises PeerError, StoreError."""
+        fresh = self._monotonic() >= self._fresh_due
+        found = {sending.course.meter: sending.course.verify(fresh) for sending in self._sendings}
+        for meter, verdict in found.items():
+            _tell(self.status.host, meter, verdict)
+        total = added(list(found.values()))
+        self.status = self.status._replace(
+            identical_until=total.until,
+            repaired_rows=self.status.repaired_rows + total.repaired_rows,
+            healed_rows=self.status.healed_rows + total.healed_rows,
+            damaged_rows=total.damaged_rows,
+            only_there_rows=total.only_there_rows,
+        )
+        self._verify_due = self._monotonic() + VERIFY_SECONDS
+        if fresh:
+            self._fresh_due = self._monotonic() + FRESH_SECONDS
+
+    def stop(self) -> None:
+        """End the thread; one that waits for the mirror just now ends with the process."""
+        self.stop_soon()
+        if self.is_alive():
+            self.join(STOP_SECONDS)
+
+
+def pause_seconds(failures: int, chance: float) -> float:
+    """How long to wait after so many failures in a row: doubled each time, and between half and all of that.
+
+    `chance` (0 to 1) spreads many senders that lost the same mirror: "full jitter" would let some try at once.
+    """
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def added(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on several meters: compared up to where all were."""
+    untils = [verdict.until for verdict in verdicts]
+    until = None if None in untils else min((until for until in untils if until is not None), default=None)
+    return Verdict(until, *(sum(counts) for counts in zip(*(verdict[1:] for verdict in verdicts), strict=True)))
+
+
+def _tell(host: str, meter: str, verdict: Verdict) -> None:
+    """Log what had to be put right."""
+    if verdict.repaired_rows:
+        log.warning("push: %d rows of %s differed at %s and were sent again", verdict.repaired_rows, meter, host)
+    if verdict.healed_rows:
+        log.warning(
+            "push: %d rows of %s had changed on the disk here and were fetched again", verdict.healed_rows, meter
+        )
+    if verdict.damaged_rows:
+        log.error(
+            "push: a day of %s has changed on the disk here, and the mirror holds something else: %d rows",
+            *(meter, verdict.damaged_rows),
+        )

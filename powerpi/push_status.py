@@ -1,0 +1,44 @@
+"""How the mirror of this machine stands, and what of that somebody has to look at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from powerpi.readings import Notice
+
+LATE_SECONDS = 600.0  # a mirror that is away for no longer is not worth a notice
+AT_ONCE = ("certificate", "login", "refused", "store", "failed")  # does not go away by itself
+LATER = ("away", "slow")
+
+
+class PushStatus(NamedTuple):
+    """How the mirror stands; times are Unix seconds."""
+
+    host: str
+    in_step: bool = False
+    behind_rows: int = 0  # on disk here, not there, as far as is known
+    since: float | None = None  # when it was last in step; None: not since the start
+    why: str | None = None  # clock, away, slow, certificate, login, refused, store or failed; None: it is under way
+    said: str | None = None  # why, in a sentence of English
+    identical_until: int | None = None  # newest row up to which both ends are known to hold the same
+    repaired_rows: int = 0  # since the start
+    healed_rows: int = 0
+    damaged_rows: int = 0  # as last seen
+    only_there_rows: int = 0
+    counter_ahead: int = 0  # by how many pulses the mirror's counter is above the one here
+
+
+def push_notices(status: PushStatus, now: float) -> list[Notice]:
+    """What somebody has to look at; `now` is Unix seconds. That the clock is not set is told elsewhere."""
+    notices = []
+    late = status.since is not None and now - status.since > LATE_SECONDS
+    if status.why in AT_ONCE or (status.why in LATER and late):
+        notices.append(Notice(f"push_{status.why}", None, status.said))
+    for key, count in (
+        ("push_damaged", status.damaged_rows),
+        ("push_only_there", status.only_there_rows),
+        ("push_counter", status.counter_ahead),
+    ):
+        if count:
+            notices.append(Notice(key, None, str(count)))
+    return notices

@@ -1,0 +1,144 @@
+"""`powerpi restore --from-mirror`: what the mirror knows of a meter and nobody knows here any more, as on a new card.
+
+Rows that are known here stay as they are. The daemon must not run meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from powerpi import gaps
+from powerpi.clock import OLDEST_TIME
+from powerpi.digests import Unit, units
+from powerpi.folder import storing
+from powerpi.gaps import Gap
+from powerpi.layout import MEAN_SECONDS
+from powerpi.ledger import Ledger, merged
+from powerpi.messages import Rows, Standing
+from powerpi.pulses import STEP_SECONDS
+from powerpi.store import Store
+
+if TYPE_CHECKING:
+    from powerpi.peer import Peer
+
+
+class Restored(NamedTuple):
+    """What came back."""
+
+    rows: int  # were unknown here
+    means: int  # likewise, of the time before the last year
+    pulses_before: int
+    pulses: int  # the counter now
+    offset_kwh: float  # what the mirror was told of the meter's display
+
+
+def restore(
+    meter: str, store: Store, ledger: Ledger, peer: Peer, progress: Callable[[int, int], None]
+) -> Restored | None:
+    """Fetch what is missing; None: the mirror knows nothing of this meter. Raises PeerError, StoreError.
+
+    `progress` hears of rows looked at and rows there are. Ending it in the middle does no harm: begin again.
+    """
+    standing = peer.standing(meter)
+    if standing.newest is None:
+        return None
+    counted, _ = store.open(OLDEST_TIME)
+    total = (standing.newest - standing.spans[STEP_SECONDS][0]) // STEP_SECONDS
+    rows = _fill_rows(meter, ledger, peer, standing, lambda done: progress(done, total))
+    store.open(OLDEST_TIME)  # the newest row may be another one now
+    means = _fill_means(meter, ledger, peer, standing)
+    pulses = _counter(counted, ledger, standing)
+    store.save_register(pulses, ledger_time(ledger))
+    _add_gaps(store, standing.gaps)
+    return Restored(rows, means, counted, pulses, standing.offset_kwh)
+
+
+def _fill_rows(meter: str, ledger: Ledger, peer: Peer, standing: Standing, progress: Callable[[int], None]) -> int:
+    """Put the mirror's rows where there are none here, oldest first; returns how many."""
+    after, until = standing.spans[STEP_SECONDS]
+    filled = 0
+    for unit in units(STEP_SECONDS, after, until):
+        newest = ledger.newest()
+        own = newest.time if newest else None
+        for part in _split(unit, own):
+            filled += _fill(ledger, part, peer.rows(meter, part), own, standing)
+        progress((unit.until - after) // STEP_SECONDS)
+    return filled
+
+
+def _split(unit: Unit, own: int | None) -> list[Unit]:
+    """A unit as the part that there are rows of here, and the part after the newest row here."""
+    if own is None or not unit.after < own < unit.until:
+        return [unit]
+    return [unit._replace(until=own), unit._replace(after=own)]
+
+
+def _fill(ledger: Ledger, unit: Unit, theirs: Rows, own: int | None, standing: Standing) -> int:
+    """One unit's rows, or means; returns how many were unknown here."""
+    if own is None or unit.after >= own:
+        return _append(ledger, theirs, standing)
+    held = ledger.spans()[unit.step_seconds].after
+    if unit.after < held:  # older than what has room here
+        if unit.until <= held:
+            return 0
+        theirs = Rows(unit.step_seconds, held, theirs.rates[(held - unit.after) // unit.step_seconds :])
+        unit = unit._replace(after=held)
+    ours = ledger.rows(unit)
+    whole = merged(ours, theirs.rates)
+    missing = sum(a != a and b == b for a, b in zip(ours, whole, strict=True))  # noqa: PLR0124 (NaN: unknown)
+    if missing:
+        ledger.put(unit, whole)
+    return missing
+
+
+def _append(ledger: Ledger, theirs: Rows, standing: Standing) -> int:
+    """Rows that are newer than all here, without the unknown ones at their ends."""
+    known = [place for place, rate in enumerate(theirs.rates) if rate == rate]  # noqa: PLR0124 (NaN: unknown)
+    if not known:
+        return 0
+    first, end = known[0], known[-1] + 1
+    later = standing.newest_pulses or 0.0
+    ledger.append(theirs.after + first * STEP_SECONDS, theirs.rates[first:end], later)
+    return len(known)
+
+
+def _fill_means(meter: str, ledger: Ledger, peer: Peer, standing: Standing) -> int:
+    """Put the mirror's means of the time before the last year where there are none here; returns how many."""
+    spans = ledger.spans()
+    if MEAN_SECONDS not in spans or MEAN_SECONDS not in standing.spans or not ledger.newest():
+        return 0
+    after = max(spans[MEAN_SECONDS].after, standing.spans[MEAN_SECONDS][0])
+    until = min(spans[STEP_SECONDS].after // MEAN_SECONDS * MEAN_SECONDS, standing.spans[MEAN_SECONDS][1])
+    newest = spans[MEAN_SECONDS].until + 1  # all of them lie before it
+    return sum(
+        _fill(ledger, unit, peer.rows(meter, unit), newest, standing) for unit in units(MEAN_SECONDS, after, until)
+    )
+
+
+def _counter(counted: int, ledger: Ledger, standing: Standing) -> int:
+    """The counter: that of the mirror, and what was counted here since it was told that."""
+    newest = ledger.newest()
+    if counted >= standing.pulses or not newest:
+        return max(counted, standing.pulses)
+    since = (
+        rate * STEP_SECONDS
+        for unit in units(STEP_SECONDS, standing.pulses_time, max(newest.time, standing.pulses_time))
+        for rate in ledger.rows(unit)
+        if rate == rate  # noqa: PLR0124 (NaN: unknown)
+    )
+    return standing.pulses + round(sum(since))
+
+
+def ledger_time(ledger: Ledger) -> int:
+    """The time of the newest row, 0 where there is none."""
+    newest = ledger.newest()
+    return newest.time if newest else 0
+
+
+def _add_gaps(store: Store, told: tuple[Gap, ...]) -> None:
+    """Keep the gaps that the mirror knows beside those known here."""
+    path = store.rrd.with_suffix(".gaps")
+    with storing(path):
+        own, _ = gaps.read(path)
+        gaps.write(path, [*(gap for gap in told if gap.end), *own])

@@ -1,0 +1,211 @@
+"""One meter here and at its mirror: send what is missing there, compare, put right. No thread, no clock, no waiting.
+
+The RRD is the queue: what the mirror does not hold yet is read from it, oldest first, a day at most in one message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from powerpi.digests import UNIT_ROWS, Unit, digest, units
+from powerpi.errors import OutOfStepError, TooLargeError
+from powerpi.layout import MEAN_SECONDS
+from powerpi.ledger import Ledger, merged
+from powerpi.messages import Push, Rows, Standing, State
+from powerpi.pulses import STEP_SECONDS, Row
+
+if TYPE_CHECKING:
+    from powerpi.peer import Peer
+
+LEAST_ROWS = 360  # an hour, some 3 kB: who does not take that takes nothing
+ASK_TRIES = 3  # two who send at once, or a mirror restored this very minute
+
+
+class Progress(NamedTuple):
+    """How far the mirror has come."""
+
+    behind_rows: int  # on disk here, not yet there
+    watched: bool = False  # somebody looks at the graphs there
+    counter_ahead: int = 0  # by how many pulses the counter there is above the one here
+
+
+class Verdict(NamedTuple):
+    """What a comparison of all rows that both ends hold has found."""
+
+    until: int | None = None  # Unix seconds of the newest row compared; None: nothing is held by both
+    repaired_rows: int = 0  # were unknown or different there, and were sent again
+    healed_rows: int = 0  # had changed on the disk here, and were fetched from there
+    damaged_rows: int = 0  # belong to days that have changed on the disk here, and the mirror cannot help
+    only_there_rows: int = 0  # are unknown here and known there: `powerpi restore` brings them back
+
+
+class Twin:
+    """A meter on both ends: `ledger` holds its rows here, `meter` is its name at the mirror."""
+
+    def __init__(self, meter: str, ledger: Ledger, peer: Peer) -> None:
+        self.meter = meter
+        self._ledger = ledger
+        self._peer = peer
+        self._standing: Standing | None = None  # as the mirror last said; None: to be asked for
+        self._most_rows = UNIT_ROWS  # in one message
+        self._explained: dict[Unit, tuple[str, str | None, int]] = {}  # digests here and there, rows known only there
+
+    def catch_up(self, state: Callable[[], State | None]) -> Iterator[Progress]:
+        """Send the rows on disk that the mirror lacks, oldest first, and the present state with the last of them.
+
+        Yields after every message. Raises PeerError, StoreError: the next call asks anew what the mirror holds.
+        """
+        standing, self._standing = self._standing or self._peer.standing(self.meter), None
+        newest, told = self._ledger.newest(), list[State]()
+
+        def telling() -> State | None:
+            said = state()
+            told.extend([said] if said else [])
+            return said
+
+        for tries in range(1, ASK_TRIES + 1):
+            try:
+                for said in self._send(standing, newest, telling):
+                    standing = said
+                    ahead = max(0, standing.pulses - told[-1].pulses) if told else 0
+                    yield Progress(rows_behind(newest, standing), standing.watched, ahead)
+            except OutOfStepError:
+                if tries == ASK_TRIES:
+                    raise
+                standing = self._peer.standing(self.meter)
+                continue
+            break
+        self._standing = standing
+
+    def _send(self, standing: Standing, newest: Row | None, state: Callable[[], State | None]) -> Iterator[Standing]:
+        """What the mirror says to each message."""
+        first = self._first_missing(standing, newest)
+        if newest is None or first is None or first >= newest.time:
+            yield self._peer.push(self.meter, Push(_no_rows(standing, newest), None, state()))
+            return
+        ahead = _pulses(self._rows(Unit(STEP_SECONDS, first, newest.time)))
+        while first < newest.time:
+            rows = self._known(first, min(newest.time, first + self._most_rows * STEP_SECONDS))
+            if not rows.rates:
+                first = rows.after
+                continue
+            until = rows.unit.until
+            left = ahead - _pulses(iter([rows.rates]))
+            message = Push(rows, max(0.0, newest.pulses - left) if until < newest.time else newest.pulses, None)
+            try:
+                answer = self._peer.push(self.meter, message._replace(state=state() if until == newest.time else None))
+            except TooLargeError:
+                if not self._less():
+                    raise
+                continue
+            first, ahead = until, left
+            yield answer
+
+    def _less(self) -> bool:
+        """Send shorter messages from now on; False where they are as short as can be."""
+        shorter = self._most_rows // 2
+        if shorter < LEAST_ROWS:
+            return False
+        self._most_rows = shorter
+        return True
+
+    def slow(self) -> None:
+        """The last message took too long: a line this slow gets shorter ones."""
+        self._less()
+
+    def _first_missing(self, standing: Standing, newest: Row | None) -> int | None:
+        """The time after which rows are missing at the mirror; None where there are none here."""
+        if newest is None:
+            return None
+        oldest = self._ledger.spans()[STEP_SECONDS].after
+        return oldest if standing.newest is None else max(oldest, standing.newest)
+
+    def _rows(self, span: Unit) -> Iterator[array[float]]:
+        return (self._ledger.rows(unit) for unit in units(*span))
+
+    def _known(self, after: int, until: int) -> Rows:
+        """The rows in (after, until] without the unknown ones at their beginning; at worst none, after `until`."""
+        rates = self._ledger.rows(Unit(STEP_SECONDS, after, until))
+        unknown = next((place for place, rate in enumerate(rates) if rate == rate), len(rates))  # noqa: PLR0124 (NaN)
+        return Rows(STEP_SECONDS, after + unknown * STEP_SECONDS, rates[unknown:])
+
+    # ------------------------------------------------------------ comparing
+
+    def verify(self, fresh: bool) -> Verdict:
+        """Compare all rows that both ends hold, by digests, and put right what differs. Raises PeerError, StoreError.
+
+        Known rows from here take the place of what the mirror has. `fresh`: both ends look at the disk again.
+        """
+        standing, newest = self._peer.standing(self.meter), self._ledger.newest()
+        if newest is None or standing.newest is None:
+            return Verdict()
+        until, spans = min(newest.time, standing.newest), self._ledger.spans()
+        verdict = Verdict(until)
+        for step in spans.keys() & standing.spans.keys():
+            after = max(spans[step].after, standing.spans[step][0])
+            # the means of the last year follow from the rows of both ends, older ones stand for themselves
+            end = until if step == STEP_SECONDS else spans[STEP_SECONDS].after // MEAN_SECONDS * MEAN_SECONDS
+            if after < end:
+                verdict = self._compare(Unit(step, after, end), fresh, verdict)
+        return verdict
+
+    def _compare(self, span: Unit, fresh: bool, verdict: Verdict) -> Verdict:
+        here, there = self._ledger.digests(*span, fresh=fresh), self._peer.digests(self.meter, span, fresh)
+        for unit, text in here.digests.items():
+            other = there.get(unit)
+            if text == other:
+                continue
+            if unit in here.changed:
+                verdict = self._heal(unit, here.changed[unit], verdict)
+            elif self._explained.get(unit, ())[:2] == (text, other):
+                verdict = _more(verdict, only_there_rows=self._explained[unit][2])
+            else:
+                verdict = self._repair(unit, text, verdict)
+        return verdict
+
+    def _heal(self, unit: Unit, kept: str, verdict: Verdict) -> Verdict:
+        """Fetch rows that have changed on the disk here from the mirror, if it holds them as they once were."""
+        theirs, ours = self._peer.rows(self.meter, unit).rates, self._ledger.rows(unit)
+        if digest(theirs) != kept:
+            return _more(verdict, damaged_rows=len(ours))
+        self._ledger.put(unit, theirs)
+        return _more(verdict, healed_rows=_different(ours, theirs))
+
+    def _repair(self, unit: Unit, text: str, verdict: Verdict) -> Verdict:
+        """Send the rows of a unit again, but for those that only the mirror knows."""
+        ours, theirs = self._ledger.rows(unit), self._peer.rows(self.meter, unit).rates
+        whole = merged(ours, theirs)
+        different = _different(whole, theirs)
+        if different:
+            self._peer.repair(self.meter, Rows(unit.step_seconds, unit.after, whole))
+        only_there = _different(whole, ours)
+        self._explained[unit] = (text, digest(whole), only_there)
+        return _more(verdict, repaired_rows=different, only_there_rows=only_there)
+
+
+def rows_behind(newest: Row | None, standing: Standing) -> int:
+    """How many rows on disk here are not at the mirror, unknown ones included; after a lost year no more than that."""
+    if newest is None:
+        return 0
+    missing = (newest.time - (standing.newest or 0)) // STEP_SECONDS
+    return max(0, min(missing, 366 * 86400 // STEP_SECONDS))
+
+
+def _no_rows(standing: Standing, newest: Row | None) -> Rows:
+    return Rows(STEP_SECONDS, standing.newest or (newest.time if newest else 0), array("d"))
+
+
+def _pulses(parts: Iterator[array[float]]) -> float:
+    """How many pulses the known rows hold."""
+    return STEP_SECONDS * sum(rate for part in parts for rate in part if rate == rate)  # noqa: PLR0124 (NaN)
+
+
+def _different(some: array[float], others: array[float]) -> int:
+    """How many rows differ; two unknowns do not."""
+    return sum(a != b and (a == a or b == b) for a, b in zip(some, others, strict=True))  # noqa: PLR0124 (NaN)
+
+
+def _more(verdict: Verdict, **counts: int) -> Verdict:
+    return verdict._replace(**{name: getattr(verdict, name) + count for name, count in counts.items()})
