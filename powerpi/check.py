@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from powerpi import pin
 from powerpi.clock import SystemClock
-from powerpi.config import MeterSettings, Settings
-from powerpi.errors import PinError, ServerError
+from powerpi.config import MeterSettings, PushSettings, Settings
+from powerpi.errors import MissingError, PeerError, PinError, ServerError
 from powerpi.folder import is_locked
+from powerpi.keys import GET_PHP
+from powerpi.sending import open_peer
 from powerpi.server import listening_socket
 
 RRD_BYTES = 31_000_000  # of one meter, with 20 years of quarter hours
@@ -32,7 +35,42 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield check_clock(settings)
     yield check_port(settings)
     yield check_program()
-    yield from check_pins(settings)
+    if settings.push:
+        yield check_mirror(settings, settings.push)
+    if settings.meters:
+        yield from check_pins(settings)
+
+
+def check_secrets(path: Path, settings: Settings) -> Finding | None:
+    """Whether passwords in the configuration can be read by those alone who need them; None: there are none."""
+    if not (settings.push or settings.senders or settings.viewers):
+        return None
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o007:
+        said = (
+            f"{path} holds passwords and can be read by everybody ({mode:03o}): chmod 640 {path}, chgrp powerpi {path}"
+        )
+        return Finding("secrets", False, said)
+    return Finding("secrets", True, f"{path} can be read by its owner and group alone")
+
+
+def check_mirror(settings: Settings, push: PushSettings) -> Finding:
+    """Whether the mirror can be reached and takes this machine's meters, and what it holds of them."""
+    try:
+        peer = open_peer(push)
+    except MissingError as error:
+        return Finding("mirror", False, str(error))
+    if push.protocol == GET_PHP:
+        return Finding("mirror", None, f"{peer.name} is a get.php, which can only be asked by sending")
+    try:
+        held = {name: peer.standing(name).newest for name in push.meters}
+    except PeerError as error:
+        return Finding("mirror", False, str(error))
+    finally:
+        peer.close()
+    zone = settings.timezone
+    newest = (f"{name} up to {datetime.fromtimestamp(time, zone):%F %T}" for name, time in held.items() if time)
+    return Finding("mirror", True, f"{peer.name} answers, it holds {', '.join(newest) or 'nothing yet'}")
 
 
 def check_state(state: Path, meters: Sequence[str]) -> Finding:

@@ -106,12 +106,13 @@ def _run(wishes: argparse.Namespace) -> int:
 
 
 def _check(wishes: argparse.Namespace) -> int:
-    from powerpi.check import findings  # noqa: PLC0415
+    from powerpi.check import check_secrets, findings  # noqa: PLC0415
 
     settings = config.load(wishes.config)
+    secrets = check_secrets(wishes.config, settings)
     print(f"{SIGNS[True]}  configuration: {wishes.config}, {len(settings.meters)} meter(s)")
     bad = False
-    for finding in findings(settings):
+    for finding in (*([secrets] if secrets else []), *findings(settings)):
         print(f"{SIGNS[finding.right]}  {finding.what}: {finding.said}")
         bad = bad or finding.right is False
     return 1 if bad else 0

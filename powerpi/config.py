@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult
@@ -14,12 +15,15 @@ from zoneinfo import ZoneInfo
 from powerpi import ini
 from powerpi.errors import ConfigError
 from powerpi.hosts import is_local
-from powerpi.keys import GET_PHP, NAME, SECTIONS, heading
+from powerpi.keys import GET_PHP, NAME, SECTIONS, Key
 from powerpi.passwords import PasswordHash
 
 DEFAULT_PATH = Path("/etc/powerpi.conf")
 RESERVED_NAMES = ("api", "health", "help", "lock", "static")  # paths and files of our own
+HIDDEN = "********"
+URL_CREDENTIALS = re.compile("//.*@")  # a password may hold any of the signs in between
 CREDENTIALS = ("user", "password")
+EXAMPLES = {"meter": "meter house", "sender": "mirror pi-hq", "viewer": "viewer anna"}  # of sections with a name
 NAMED = {"meter": "meter", "mirror": "sender", "viewer": "viewer"}  # first word of a section to its kind
 
 
@@ -51,7 +55,7 @@ class PushSettings:
 
     url: SplitResult
     user: str
-    password: str
+    password: str = field(repr=False)
     ca_file: Path | None
     interval_seconds: int
     meters: tuple[str, ...]  # all of them named
@@ -64,7 +68,7 @@ class SenderSettings:
     """One [mirror NAME] section: who may send what."""
 
     name: str
-    password_hash: PasswordHash
+    password_hash: PasswordHash = field(repr=False)
     meters: tuple[tuple[str, str], ...]  # as the sender calls it, as it is called here
     protocol: str  # POWERPI or GET_PHP of keys
     imp_per_kwh: float
@@ -76,7 +80,7 @@ class ViewerSettings:
     """One [viewer NAME] section: who may look, where not everybody may."""
 
     name: str
-    password_hash: PasswordHash
+    password_hash: PasswordHash = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def parse(text: str) -> Settings:
     }
     push = _values("push", sections["push"], faults) if "push" in sections else None
     accepting = single["mirror"].get("accept", False)
-    faults += _together(many["meter"], many["sender"], push, accepting)
+    faults += _together(many, push, accepting)
     if faults:
         raise ConfigError(faults)
     meters = tuple(MeterSettings(**{**values, "label": values["label"] or values["name"]}) for values in many["meter"])
@@ -140,7 +144,7 @@ def _kind(section: str) -> str:
     first, *name = section.split(maxsplit=1)
     if name or first in ("meter", "viewer"):
         return NAMED.get(first, "")
-    return first if first in SECTIONS and first != "sender" else ""
+    return section if section in SECTIONS and section != "sender" else ""  # a blank behind the name is none of it
 
 
 def _push(values: Mapping[str, Any], meters: Iterable[MeterSettings]) -> PushSettings:
@@ -167,13 +171,18 @@ def _values(kind: str, given: Mapping[str, str], faults: list[str], section: str
         try:
             values[key.name] = key.read(text)
         except ValueError:
-            stated = f" = {'********' if key.secret and text else text}" if key.name in given else " is missing"
+            stated = f" = {_shown(key, text)}" if key.name in given else " is missing"
             faults.append(f"[{section}] {key.name}{stated}: wanted {key.wanted}")
     return values
 
 
+def _shown(key: Key, text: str) -> str:
+    """A value as it may stand in a sentence that others read."""
+    return HIDDEN if key.secret and text else URL_CREDENTIALS.sub(f"//{HIDDEN}@", text)
+
+
 def _unknown_sections(names: Iterable[str]) -> list[str]:
-    known = [*("meter house" if kind == "meter" else heading(kind) for kind in SECTIONS)]
+    known = [EXAMPLES.get(kind, kind) for kind in SECTIONS]
     return [f"[{name}]: unknown section{_suggestion(name, known)}" for name in names]
 
 
@@ -182,27 +191,28 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
 
 
-def _together(
-    meters: list[dict[str, Any]], senders: list[dict[str, Any]], push: dict[str, Any] | None, accepting: bool
-) -> list[str]:
+def _together(many: Mapping[str, list[dict[str, Any]]], push: dict[str, Any] | None, accepting: bool) -> list[str]:
     """The faults of values that do not go together."""
-    faults = []
+    faults, meters, senders = [], many["meter"], many["sender"]
     if not meters and not accepting:
         faults.append("no meter is configured: wanted at least one section such as [meter house] with gpio = 24")
     if accepting and not senders:
         faults.append("[mirror] accept = yes: wanted at least one section such as [mirror pi-hq] for who may send")
-    faults += _shared(meters, "name", "meter name") + _shared(meters, "gpio", "GPIO")
+    for kind, sections in many.items():
+        faults += _shared(sections, kind, "name", f"{kind} name")
+    faults += _shared(meters, "meter", "gpio", "GPIO")
     faults += _senders_faults(meters, senders)
     return faults + (_push_faults(meters, push) if push is not None else [])
 
 
-def _shared(meters: Iterable[Mapping[str, Any]], key: str, noun: str) -> list[str]:
-    """A fault for each meter whose value of `key` another one has too."""
-    owners = Counter(meter[key] for meter in meters if key in meter)
+def _shared(sections: Iterable[Mapping[str, Any]], kind: str, key: str, noun: str) -> list[str]:
+    """A fault for each section of a kind whose value of `key` another one has too."""
+    owners = Counter(section[key] for section in sections if key in section)
+    first = next(word for word, named in NAMED.items() if named == kind)
     return [
-        f"[meter {meter['name']}] {key} = {meter[key]}: wanted a {noun} of its own, another meter has this one"
-        for meter in meters
-        if owners[meter.get(key)] > 1
+        f"[{first} {section['name']}] {key} = {section[key]}: wanted a {noun} of its own, another {kind} has this one"
+        for section in sections
+        if owners[section.get(key)] > 1
     ]
 
 
@@ -230,7 +240,7 @@ def _push_faults(meters: Iterable[Mapping[str, Any]], push: Mapping[str, Any]) -
     wanted = push.get("meters") or names
     faults = [f"[push] meters = {name}: wanted one of {', '.join(names)}" for name in wanted if name not in names]
     if not names:
-        faults.append("[push]: there is no meter here to send; what a mirror receives is not sent on")
+        faults = ["[push]: there is no meter here to send; what a mirror receives is not sent on"]
     if push.get("protocol") != GET_PHP:  # its servers may let everybody in
         missing = [key for key in CREDENTIALS if push.get(key) == ""]
         faults += [f"[push] {key} is missing: wanted what the mirror knows this Pi by" for key in missing]

@@ -11,7 +11,7 @@ from powerpi.errors import UnknownNameError, shown
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.meter import Live
-from powerpi.mirrored import MirroredMeter
+from powerpi.mirrored import STALE_LEAST_SECONDS, MirroredMeter
 from powerpi.periods import PERIODS, known_until, span_text
 from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Settled, Subject
 from powerpi.pulses import IDLE_SECONDS
@@ -26,6 +26,7 @@ HANGING_SECONDS = 30.0  # the counting thread turns once a second
 LOST_EDGE_SECONDS = 86400.0  # how long a lost edge is worth a look
 FILES_SECONDS = 7 * 86400.0  # how long a file that had to be replaced is told
 STUCK_SECONDS = 60.0  # a pulse of EN 62053-31 is over after 0.12 s
+NAMED = 20  # meters, where they are all told
 QUIET_WATTS = 5.0  # a house that takes less than this is worth a look
 
 
@@ -57,22 +58,24 @@ class Received:
     """The rooms of the meters that are sent here; `furnish` makes one."""
 
     def __init__(self, meters: Sequence[MirroredMeter], furnish: Callable[[MirroredMeter], Room]) -> None:
-        self._meters = meters
+        self._meters = {meter.name: meter for meter in meters}
         self._furnish = furnish
         self._rooms: dict[str, tuple[int, Room]] = {}  # with the editions that they are of
 
-    def rooms(self) -> Mapping[str, Room]:
-        """The rooms of all meters of which anything is known; one whose past has changed is furnished anew."""
-        rooms = {}
-        for meter in self._meters:
-            if meter.facts is None:
-                continue
-            edition, room = self._rooms.get(meter.name, (None, None))
-            if room is None or edition != meter.edition:
-                edition, room = meter.edition, self._furnish(meter)
-                self._rooms[meter.name] = edition, room
-            rooms[meter.name] = room
-        return rooms
+    def names(self) -> list[str]:
+        """The meters of which anything is known."""
+        return [name for name, meter in self._meters.items() if meter.facts]
+
+    def room(self, name: str) -> Room | None:
+        """The room of a meter of which something is known; furnished anew where its past has changed."""
+        meter = self._meters.get(name)
+        if meter is None or meter.facts is None:
+            return None
+        edition, room = self._rooms.get(name, (None, None))
+        if room is None or edition != meter.edition:
+            edition, room = meter.edition, self._furnish(meter)
+            self._rooms[name] = edition, room
+        return room
 
 
 class House:
@@ -84,7 +87,7 @@ class House:
         rooms: Mapping[str, Room],
         gallery: Gallery,
         reader: Reader,
-        received: Received | None = None,
+        received: Received,
         *,
         push: Callable[[], PushStatus] | None = None,
     ) -> None:
@@ -96,10 +99,9 @@ class House:
         self._received = received
         self._push = push
 
-    @property
-    def _rooms(self) -> Mapping[str, Room]:
-        """All rooms; a received meter has one from the first message on."""
-        return {**self._counted, **self._received.rooms()} if self._received else self._counted
+    def _names(self) -> list[str]:
+        """All meters; a received one from its first message on."""
+        return [*self._counted, *self._received.names()]
 
     def _subject(self, room: Room) -> Subject:
         readings, origin = room.readings, room.origin
@@ -120,14 +122,14 @@ class House:
         stored = meter.store.last_row
         return Settled(stored.time if stored else 0, complete)
 
-    def meters(self) -> list[MeterReading]:
-        """All meters, in the order of the configuration."""
-        return [self.meter(name) for name in self._rooms]
+    def meters(self, brief: bool = False) -> list[MeterReading]:
+        """All meters, in the order of the configuration; `brief`: without the energy of days."""
+        return [self.meter(name, brief) for name in self._names()]
 
-    def meter(self, name: str) -> MeterReading:
+    def meter(self, name: str, brief: bool = False) -> MeterReading:
         """One meter's figures now. Raises UnknownNameError."""
         room, now, offset = self._room(name), self._counting.clock.monotonic(), self._counting.offset
-        reading = room.readings.read(room.meter.live, now, offset)
+        reading = room.readings.read(room.meter.live, now, offset, brief)
         if not room.origin:
             return reading
         heard = room.origin.heard
@@ -139,10 +141,10 @@ class House:
         )
 
     def _room(self, name: str) -> Room:
-        rooms = self._rooms
-        if name not in rooms:
-            raise UnknownNameError("no_meter", name=shown(name), known=", ".join(rooms))
-        return rooms[name]
+        room = self._counted.get(name) or self._received.room(name)
+        if room is None:
+            raise UnknownNameError("no_meter", name=shown(name), known=", ".join(self._names()[:NAMED]) or "-")
+        return room
 
     def picture(self, meter: str, request: PictureRequest) -> Picture:
         """A graph that holds the newest rows. Raises UnknownNameError, ReaderError."""
@@ -177,12 +179,12 @@ class House:
 
     def labels(self) -> dict[str, str]:
         """What the meters are called, by name."""
-        return {name: room.readings.settings.label for name, room in self._rooms.items()}
+        return {name: self._room(name).readings.settings.label for name in self._names()}
 
     def health(self) -> Health:
         """What is wrong with the counting and its data, and what is worth a look."""
         now = self._counting.clock.monotonic()
-        rooms = self._rooms.values()
+        rooms = [self._room(name) for name in self._names()]
         faults = [
             Notice("disk", room.meter.name, fault)
             for room in rooms
@@ -216,8 +218,7 @@ class House:
         meter, live, origin = room.meter, room.meter.live, room.origin
         notices = []
         if origin and origin.is_silent:
-            silent = None if origin.heard is None else span_text(int(now - origin.heard))
-            return [Notice("silent" if silent else "silent_so_far", meter.name, silent or origin.sender)]
+            return _silence(origin, now)
         expected = max(IDLE_SECONDS, units.WATT_SECONDS_PER_KWH / (QUIET_WATTS * room.readings.settings.imp_per_kwh))
         quiet = now - (live.begun if live.last_pulse is None else live.last_pulse)
         if quiet > expected:
@@ -235,3 +236,11 @@ class House:
         if len(live.rows) > 1 and self._time() - live.rows[1].time > late_seconds:
             notices.append(Notice("stored_late", meter.name, None))
         return notices
+
+
+def _silence(origin: MirroredMeter, now: float) -> list[Notice]:
+    """That nothing is heard of a meter's sender; after a start every sender gets the time that a message may take."""
+    if origin.heard is not None:
+        return [Notice("silent", origin.name, span_text(int(now - origin.heard)))]
+    late = now - origin.live.taken > STALE_LEAST_SECONDS
+    return [Notice("silent_so_far", origin.name, origin.sender)] if late else []

@@ -9,6 +9,7 @@ import configparser
 import re
 
 HEADING = re.compile(r"\[(.+)\]")
+SECRET = re.compile(r"(?i)(password\w*\W+)\S.*")  # in a line that is quoted
 KEY = re.compile(r"\s*([^=:\s][^=:]*?)\s*[=:]")
 
 Sections = dict[str, dict[str, str]]
@@ -24,8 +25,13 @@ def read(text: str) -> tuple[Sections, list[str]]:
     try:
         parser.read_string("\n".join(lines))
     except configparser.Error as error:
-        return {}, [*checker.faults, " ".join(str(error).split())]
+        return {}, [*checker.faults, _hidden(" ".join(str(error).split()))]
     return {name: dict(parser[name]) for name in parser.sections() if name.strip()}, checker.faults
+
+
+def _hidden(line: str) -> str:
+    """The line without a password that may stand in it."""
+    return SECRET.sub(r"\1********", line)
 
 
 class _Checker:
@@ -46,7 +52,9 @@ class _Checker:
             return self._new(number, f"[{self._section}]", "section", keep=True)
         key = KEY.match(line)
         if not key:
-            return self._fault(number, f"{line.strip()[:60]!r} is neither a [section], a key = value, nor a # comment")
+            return self._fault(
+                number, f"{_hidden(line.strip())[:60]!r} is neither a [section], a key = value, nor a # comment"
+            )
         if self._section is None:
             return self._fault(number, f"{key[1]} stands before any section; wanted [powerpi] or [meter NAME] above it")
         return self._new(number, f"[{self._section}] {key[1].lower()}", "key", keep=False)

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from powerpi.passwords import MOST_CHARACTERS, read_hash
+from powerpi.passwords import normalised, read_hash
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+URL = re.compile(r"(?i:https?)://[\w.:%\[\]-]+(/[\w.~%!$&'()*+,;=:/-]*)?")  # RFC 3986, without credentials and query
 HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")  # RFC 1123; IPv4 too
 THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 S0_PULSE_MS = 30  # EN 62053-31: the shortest pulse a meter may send
@@ -131,8 +132,7 @@ def _host_names(text: str) -> tuple[str, ...]:
 def _url(text: str) -> SplitResult:
     """An address with http or https, a host, and neither credentials nor anything behind the path."""
     parts = urlsplit(text)
-    bare = not (parts.query or parts.fragment or parts.username is not None)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not bare or not text.isprintable():
+    if not URL.fullmatch(text) or not parts.hostname:
         raise ValueError(text)
     parts.port  # noqa: B018 (raises ValueError where it is none)
     return parts
@@ -145,7 +145,7 @@ def _user(text: str) -> str:
 
 
 def _password(text: str) -> str:
-    if len(text) > MOST_CHARACTERS or not text.isprintable():
+    if text and not normalised(text).isprintable():
         raise ValueError(text)
     return text
 

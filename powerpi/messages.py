@@ -216,8 +216,10 @@ def _span(value: Any, step_seconds: int) -> tuple[int, int]:
     ends = listing(value, "spans", 2)
     if len(ends) != 2:
         raise WireError(f"a span is {told(value)}: wanted [after, until]")
-    after = whole(ends[0], "after", -LATEST, LATEST)
-    return after, time_on_grid(ends[1], "until", step_seconds)
+    after, until = whole(ends[0], "after", -LATEST, LATEST), time_on_grid(ends[1], "until", step_seconds)
+    if after % step_seconds or after > until:
+        raise WireError(f"after is {after}: wanted a multiple of {step_seconds}, no later than {until}")
+    return after, until
 
 
 def digests_message(found: Mapping[Unit, str]) -> dict[str, Any]:
@@ -232,6 +234,6 @@ def read_digests(message: Mapping[str, Any], most: int) -> dict[Unit, str]:
 
 def _digest(value: Any) -> tuple[Unit, str]:
     match value:
-        case [int(step), int(after), int(until), str(text)] if DIGEST.fullmatch(text):
-            return Unit(step, after, until), text
+        case [int(), int(), int(), str(text)] if DIGEST.fullmatch(text) and not any(one is True for one in value):
+            return Unit(*value[:3]), text
     raise WireError(f"a digest is {told(value)}: wanted [step, after, until, 16 hexadecimal digits]")

@@ -19,12 +19,12 @@ def _push_state(status: PushStatus, words: Words, zone: ZoneInfo, now: float) ->
         until = status.identical_until
         identical = None if until is None else words["push_identical"].format(time=moment(until, words, zone, now))
         return ", ".join(filter(None, (words["push_in_step"], identical)))
-    if status.why is None and not status.behind_rows:
+    if status.why is None and status.behind_rows is None:
         return words["push_starting"]
-    rows = number(status.behind_rows, 0, words)
     since = None if status.since is None else moment(status.since, words, zone, now)
-    behind = words["push_behind_since" if since else "push_behind"].format(rows=rows, time=since)
-    return f"{behind}: {words[f'push_why_{status.why}']}" if status.why else behind
+    key = "push_out_of_step" if status.behind_rows is None else "push_behind"
+    said = words[f"{key}_since" if since else key].format(rows=number(status.behind_rows, 0, words), time=since)
+    return f"{said}: {words[f'push_why_{status.why}']}" if status.why else said
 
 
 def origin_text(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> str:

@@ -20,6 +20,7 @@ from powerpi.errors import (
     StoreError,
 )
 from powerpi.messages import State
+from powerpi.pulses import STEP_SECONDS
 from powerpi.push_status import PushStatus
 from powerpi.sync import Progress, Verdict
 from powerpi.telling import Telling
@@ -63,10 +64,11 @@ class Course(Protocol):
 
 
 class Sending(NamedTuple):
-    """A meter that is sent: how, what is told along, and how new rows get to the disk while somebody looks there."""
+    """A meter that is sent: how, what is told along, and the time of its newest row on disk (0: there is none)."""
 
     course: Course
     telling: Telling
+    newest: Callable[[], int]
 
 
 class Push(Worker):
@@ -87,7 +89,7 @@ class Push(Worker):
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__("push", CLOCK_PAUSE_SECONDS, on_death)
-        self.status = PushStatus(host)
+        self._status = PushStatus(host)
         self._sendings = sendings
         self._interval_seconds = interval_seconds
         self._trusted, self._flush, self._hang_up = trusted, flush, hang_up
@@ -96,8 +98,21 @@ class Push(Worker):
         self._verify_due = self._fresh_due = self._due
         self._failures = 0  # in a row
         self._watched = False
-        self._behind = dict.fromkeys((sending.course.meter for sending in sendings), 0)
-        self._ahead = dict.fromkeys(self._behind, 0)
+        self._acknowledged: dict[str, int] = {}  # the newest row there, by meter; none: not asked yet
+        self._ahead: dict[str, int] = {}
+
+    @property
+    def status(self) -> PushStatus:
+        """How the mirror stands now; any thread may ask."""
+        return self._status._replace(behind_rows=0 if self._status.in_step else self._behind())
+
+    def _behind(self) -> int | None:
+        """How many rows on disk here are not there, as far as is known; None: the mirror never said what it holds."""
+        acknowledged = self._acknowledged
+        if len(acknowledged) < len(self._sendings):
+            return None
+        newest = {sending.course.meter: sending.newest() for sending in self._sendings}
+        return sum(max(0, newest[meter] - time) // STEP_SECONDS for meter, time in acknowledged.items())
 
     def turn(self) -> None:
         """Do what is due, and sleep until the next thing is."""
@@ -127,7 +142,7 @@ class Push(Worker):
         if self._watched:
             self._flush()
         self._watched = False
-        for course, telling in self._sendings:
+        for course, telling, _ in self._sendings:
             try:
                 for progress in course.catch_up(telling.state):
                     self._follow(course.meter, progress)
@@ -147,17 +162,16 @@ class Push(Worker):
     def _follow(self, meter: str, progress: Progress) -> None:
         """Take note of the answer to a message."""
         self._watched = self._watched or progress.watched
-        self._behind[meter] = progress.behind_rows
+        self._acknowledged = {**self._acknowledged, meter: progress.acknowledged or 0}
         self._ahead[meter] = progress.counter_ahead
-        behind = sum(self._behind.values())
-        if behind and not self.status.in_step:
+        if progress.behind_rows and not self._status.in_step:
             self._note(None, None)
-        self.status = self.status._replace(behind_rows=behind, counter_ahead=sum(self._ahead.values()))
+        self._status = self._status._replace(counter_ahead=sum(self._ahead.values()))
 
     def _in_step(self) -> None:
-        if not self.status.in_step:
-            log.info("push: the mirror %s is in step", self.status.host)
-        self.status = self.status._replace(in_step=True, behind_rows=0, since=self._now(), why=None, said=None)
+        if not self._status.in_step:
+            log.info("push: the mirror %s is in step", self._status.host)
+        self._status = self._status._replace(in_step=True, since=self._now(), why=None, said=None)
 
     def _failed(self, why: str, said: str) -> float:
         """A round failed; how many seconds to wait for the next."""
@@ -169,24 +183,24 @@ class Push(Worker):
 
     def _note(self, why: str | None, said: str | None) -> None:
         """Remember why it is not in step; one line in the log for each change."""
-        if (why, said) != (self.status.why, self.status.said):
+        if (why, said) != (self._status.why, self._status.said):
             if said:
                 log.warning("push: %s; it is tried again", said)
             else:
-                log.info("push: the mirror %s answers, %d rows behind", self.status.host, self.status.behind_rows)
-        self.status = self.status._replace(in_step=False, why=why, said=said)
+                log.info("push: the mirror %s answers, %d rows behind", self._status.host, self._behind() or 0)
+        self._status = self._status._replace(in_step=False, why=why, said=said)
 
     def _verify(self) -> None:
         """Compare all rows of all meters. Raises PeerError, StoreError."""
         fresh = self._monotonic() >= self._fresh_due
         found = {sending.course.meter: sending.course.verify(fresh) for sending in self._sendings}
         for meter, verdict in found.items():
-            _tell(self.status.host, meter, verdict)
+            _tell(self._status.host, meter, verdict)
         total = added(list(found.values()))
-        self.status = self.status._replace(
+        self._status = self._status._replace(
             identical_until=total.until,
-            repaired_rows=self.status.repaired_rows + total.repaired_rows,
-            healed_rows=self.status.healed_rows + total.healed_rows,
+            repaired_rows=self._status.repaired_rows + total.repaired_rows,
+            healed_rows=self._status.healed_rows + total.healed_rows,
             damaged_rows=total.damaged_rows,
             only_there_rows=total.only_there_rows,
         )

@@ -16,7 +16,7 @@ class PushStatus(NamedTuple):
 
     host: str
     in_step: bool = False
-    behind_rows: int = 0  # on disk here, not there, as far as is known
+    behind_rows: int | None = None  # on disk here, not there; None: the mirror has not said yet what it holds
     since: float | None = None  # when it was last in step; None: not since the start
     why: str | None = None  # clock, away, slow, certificate, login, refused, store or failed; None: it is under way
     said: str | None = None  # why, in a sentence of English

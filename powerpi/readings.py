@@ -179,11 +179,14 @@ class MeterReadings:
         self.energies = energies
         self._zone = zone
 
-    def read(self, live: Live, now: float, offset: float | None) -> MeterReading:
-        """The figures at `now` (CLOCK_MONOTONIC); `offset` leads to Unix seconds, None while no clock is trusted."""
+    def read(self, live: Live, now: float, offset: float | None, brief: bool = False) -> MeterReading:
+        """The figures at `now` (CLOCK_MONOTONIC); `offset` leads to Unix seconds, None while no clock is trusted.
+
+        `brief`: without the energy of days, which may have to be read from the RRD.
+        """
         imp_per_kwh = self.settings.imp_per_kwh
         watts, at_most = power(live, imp_per_kwh)
-        yesterday, today = self._days(live, None if offset is None else now + offset)
+        yesterday, today = self._days(live, None if offset is None or brief else now + offset)
         return MeterReading(
             meter=self.settings.name,
             label=self.settings.label,

@@ -48,7 +48,7 @@ class SampleCourse:
         for sample in interval_samples(self._sent, rates, self._imp_per_kwh, self._interval_seconds):
             refused = None if self._peer.sample(sample_text(sample)) else sample
             self._sent = sample.time
-            yield Progress((over - sample.time) // STEP_SECONDS)
+            yield Progress((over - sample.time) // STEP_SECONDS, sample.time)
         self._sent = over
         if refused:
             raise RefusedError(f"{self._peer.name} refused the sample {sample_text(refused)}")

@@ -27,6 +27,7 @@ class Progress(NamedTuple):
     """How far the mirror has come."""
 
     behind_rows: int  # on disk here, not yet there
+    acknowledged: int | None = None  # the newest row there, Unix seconds
     watched: bool = False  # somebody looks at the graphs there
     counter_ahead: int = 0  # by how many pulses the counter there is above the one here
 
@@ -70,7 +71,7 @@ class Twin:
                 for said in self._send(standing, newest, telling):
                     standing = said
                     ahead = max(0, standing.pulses - told[-1].pulses) if told else 0
-                    yield Progress(rows_behind(newest, standing), standing.watched, ahead)
+                    yield Progress(rows_behind(newest, standing), standing.newest, standing.watched, ahead)
             except OutOfStepError:
                 if tries == ASK_TRIES:
                     raise

@@ -41,6 +41,7 @@ GRAPH_TEXTS: dict[str, dict[str, str]] = {
 
 PAGE_TEXTS: dict[str, dict[str, str]] = {
     "skip": {"en": "Skip to the figures", "de": "Zu den Werten springen"},
+    "meter": {"en": "Meter", "de": "Zähler"},
     "meters": {"en": "Meters", "de": "Zähler"},
     "language": {"en": "Language", "de": "Sprache"},
     "power_now": {"en": "Power now", "de": "Leistung jetzt"},
@@ -193,6 +194,8 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "push_identical": {"en": "identical up to {time}", "de": "identisch bis {time}"},
     "push_behind": {"en": "{rows} rows behind", "de": "{rows} Zeilen zurück"},
     "push_behind_since": {"en": "{rows} rows behind since {time}", "de": "{rows} Zeilen zurück seit {time}"},
+    "push_out_of_step": {"en": "not in step yet", "de": "noch nicht auf gleichem Stand"},
+    "push_out_of_step_since": {"en": "not in step since {time}", "de": "nicht auf gleichem Stand seit {time}"},
     "push_why_clock": {"en": "the clock is not set yet", "de": "die Uhr ist noch nicht gestellt"},
     "push_why_away": {"en": "it cannot be reached", "de": "er ist nicht zu erreichen"},
     "push_why_slow": {"en": "it does not answer in time", "de": "er antwortet nicht rechtzeitig"},

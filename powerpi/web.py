@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import bottle
 
 from powerpi import __version__
+from powerpi.as_json import health_json, reading_json
 from powerpi.ask import choice, end_time, known_period, language, parameters
 from powerpi.assets import Asset, load_assets, www_folder
 from powerpi.errors import ReaderError, UnknownNameError, shown
@@ -47,14 +48,14 @@ NOT_STORED = "no-store"
 FOR_EVER = "public, max-age=31536000, immutable"  # the address of an asset changes with its content
 CHECKED = "no-cache"
 KEPT = ("lang", "refresh")  # parameters that go along from page to page
-JSON_DECIMALS = {"watts": 1, "watt_hours": 1, "time": 3}  # by the last word of a name; finer is noise
+MANY_METERS = 6  # a page with the graphs of more is long, and slow to draw
 
 
 class House(Protocol):
     """What the pages ask; every method may be called from several threads at once."""
 
-    def meters(self) -> Sequence[MeterReading]:
-        """All meters, in the order of the page."""
+    def meters(self, brief: bool = False) -> Sequence[MeterReading]:
+        """All meters, in the order of the page; `brief`: without the energy of days."""
 
     def meter(self, name: str) -> MeterReading:
         """One meter; raises UnknownNameError."""
@@ -93,6 +94,7 @@ def pages(house: House, zone: ZoneInfo, now: Callable[[], float] = time.time) ->
         ("/robots.txt", shown_pages.robots),
         ("/static/<name>", shown_pages.static),
         ("/<meter:re:[a-z0-9_-]+>/<period:re:[a-z0-9]+>", shown_pages.graph),
+        ("/<meter:re:[a-z0-9_-]+>", shown_pages.one),
         ("/<path:path>", shown_pages.nothing),
     ):
         app.route(rule, "GET", callback)
@@ -107,15 +109,35 @@ class Pages:
         self.house, self.zone, self.now = house, zone, now
         self.assets: Mapping[str, Asset] = load_assets(folder / "static")
         self.templates = {
-            name: bottle.SimpleTemplate(name=f"{name}.html", lookup=[str(folder)]) for name in ("page", "graph")
+            name: bottle.SimpleTemplate(name=f"{name}.html", lookup=[str(folder)])
+            for name in ("page", "graph", "overview")
         }
         self.catalogue = {name: texts(name) for name in LANGUAGES}
 
     def page(self) -> bytes:
-        """The page: every meter with its figures and graphs."""
+        """The page: every meter with its figures and graphs, or where there are many, a list of them."""
+        brief = self.house.meters(brief=True)
+        if len(brief) > MANY_METERS:
+            return self._overview(brief)
+        return self._meters(self.house.meters())
+
+    def one(self, meter: str) -> bytes:
+        """The page of one meter."""
+        if meter not in self.house.labels():
+            return self.nothing(meter)
+        return self._meters([self.house.meter(meter)])
+
+    def _overview(self, readings: Sequence[MeterReading]) -> bytes:
+        """A list of all meters."""
+        given = parameters(_query(), KEPT)
+        words = self.catalogue[language(given, _accepted())]
+        views = [meter_view(reading, words, self.zone, self.now()) for reading in readings]
+        return self._html("overview", given, listed=views, there=lambda meter: _address(f"/{meter}", given))
+
+    def _meters(self, readings: Sequence[MeterReading]) -> bytes:
         given = parameters(_query(), KEPT)
         spoken = language(given, _accepted())
-        readings, words = self.house.meters(), self.catalogue[spoken]
+        words = self.catalogue[spoken]
         return self._html(
             "page",
             given,
@@ -149,12 +171,12 @@ class Pages:
     def meters(self) -> bytes:
         """The readings of all meters as JSON."""
         parameters(_query(), ())
-        return _json({"meters": [_rounded(reading) for reading in self.house.meters()]})
+        return _json({"meters": [reading_json(reading) for reading in self.house.meters()]})
 
     def meter(self, meter: str) -> bytes:
         """The reading of one meter as JSON."""
         parameters(_query(), ())
-        return _json(_rounded(self.house.meter(meter)))
+        return _json(reading_json(self.house.meter(meter)))
 
     def gaps(self, meter: str) -> bytes:
         """All gaps of one meter as JSON, newest first."""
@@ -164,15 +186,8 @@ class Pages:
     def health(self) -> bytes:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
         parameters(_query(), ())
-        health, labels, words = self.house.health(), self.house.labels(), self.catalogue["en"]
-        answer: dict[str, object] = {
-            "status": "fault" if health.faults else "warning" if health.warnings else "ok",
-            "faults": notice_texts(health.faults, labels, words),
-            "warnings": notice_texts(health.warnings, labels, words),
-        }
-        push = self.house.push_status()
-        if push:
-            answer["push"] = {**push._asdict(), "text": push_text(push, words, self.zone, self.now())}
+        health = self.house.health()
+        answer = health_json(health, self.house.labels(), self.house.push_status(), self.zone, self.now())
         return _json(answer, 503 if health.faults else 200)
 
     def static(self, name: str) -> bytes:
@@ -194,7 +209,7 @@ class Pages:
         """Nothing here is for search engines."""
         return _reply(b"User-agent: *\nDisallow: /\n", "text/plain; charset=utf-8", CHECKED)
 
-    def nothing(self, path: str) -> bytes:
+    def nothing(self, path: str) -> NoReturn:
         """Every other address."""
         raise UnknownNameError("no_page", name=shown("/" + path))
 
@@ -247,16 +262,6 @@ def _address(path: str, parameters: Mapping[str, object]) -> str:
 
 def _kept(given: Mapping[str, str]) -> dict[str, str]:
     return {name: given[name] for name in KEPT if name in given}
-
-
-def _rounded(reading: MeterReading) -> dict[str, object]:
-    """A reading for JSON."""
-    return {name: _rounded_value(name, value) for name, value in reading._asdict().items()}
-
-
-def _rounded_value(name: str, value: object) -> object:
-    decimals = next((decimals for unit, decimals in JSON_DECIMALS.items() if name.endswith(unit)), None)
-    return round(value, decimals) if decimals and isinstance(value, float) else value
 
 
 def _query() -> str:

@@ -93,7 +93,10 @@ def maybe(value: Any, read: Callable[..., Any], *arguments: Any) -> Any:
 
 def told(value: Any) -> str:
     """A foreign value as it may stand in a sentence."""
-    return "missing" if value is None else shown(json.dumps(value, default=str))
+    try:
+        return "missing" if value is None else shown(json.dumps(value, default=str))
+    except RecursionError:  # it takes a little more to write than to read
+        return "nested too deeply"
 
 
 def yes_no(value: Any, what: str) -> bool:

@@ -26,7 +26,7 @@ ORDER = (
     "telling", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
     "mirrored", "sampled", "mirror",  # from the senders
     "house", "furnish",  # what is behind the page
-    "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "web",  # the page
+    "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "as_json", "web",  # the page
     "receiving", "front",  # all that is served
     "load", "simulate",  # a household without a house
     "server", "notify", "check", "daemon", "demo", "restore", "by_hand", "cli", "__main__",  # the commands

@@ -33,6 +33,8 @@ FAMILIES = {
         "contact_closed", "files", "silent", "silent_so_far",
         *(f"push_{key}" for key in (*AT_ONCE, *LATER, "damaged", "only_there", "counter")),
     ),
+    "push_behind": ("since",),
+    "push_out_of_step": ("since",),
     "push_why": ("clock", *AT_ONCE, *LATER),
 }  # fmt: skip
 # RequestError("KEY", ...), UnknownNameError("KEY", ...), and with a status before it _RefusedError(..., "KEY", ...)

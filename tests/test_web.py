@@ -71,7 +71,7 @@ class PlainHouse:
     holes: list[Gap] = field(default_factory=list)
     pushed: PushStatus | None = None
 
-    def meters(self) -> list[MeterReading]:
+    def meters(self, brief: bool = False) -> list[MeterReading]:  # noqa: ARG002 (as the house has it)
         return self.readings
 
     def meter(self, name: str) -> MeterReading:
@@ -524,7 +524,7 @@ def test_picture_that_cannot_be_drawn_is_503_with_the_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/cellar/day", "/house/decade", "/house",
+    "target", ["/cellar/day.png", "/house/decade.png", "/house/day.gif", "/cellar/day", "/house/decade", "/cellar",
                "/static/../page.html",
                "/static/page.html", "/api/v1/meters/cellar", "/api/v1/meters/cellar/gaps",
                "/api/v1/meters/house/holes", "/api/v2/meters", "/Haus/day.png", "/static/day.png"]
@@ -691,3 +691,59 @@ def test_waitress_answers_absurd_bytes_with_one_sentence(path: bytes) -> None:
 def test_waitress_refuses_a_request_without_a_host() -> None:
     with served(PlainHouse()) as port:
         assert raw(port, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 421 ")
+
+
+# ---------------------------------------------------------------- mirrors
+
+
+MANY = [HOUSE_METER._replace(meter=f"flat-{n}", label=f"Wohnung {n}", received_from="pi-hq") for n in range(1, 8)]
+
+
+def test_many_meters_are_a_list_and_each_has_a_page_of_its_own() -> None:
+    house = PlainHouse(MANY)
+    page = ask("/?lang=de", house).text
+    assert page.count("Empfangen von pi-hq") == 7
+    assert '<a href="/flat-7?lang=de">Wohnung 7</a>' in page
+    assert house.figured == []  # no graph was asked for
+    assert "Wohnung 3" in ask("/flat-3?lang=de", house).text
+    assert {meter for meter, _ in house.figured} != set()
+
+
+def test_a_few_meters_stand_on_one_page_with_their_graphs() -> None:
+    house = PlainHouse(MANY[:6])
+    assert "overview" not in ask("/", house).text
+    assert len(house.figured) == 6 * len(PERIODS)
+
+
+def test_a_mirror_that_has_received_nothing_says_so() -> None:
+    assert "Nothing has been received yet." in ask("/", PlainHouse([])).text
+    assert "Noch wurde nichts empfangen." in ask("/?lang=de", PlainHouse([])).text
+
+
+def test_the_page_and_health_tell_how_the_mirror_stands() -> None:
+    in_step = PushStatus("power.example.org", in_step=True, since=NOON, identical_until=int(NOON) - 10)
+    assert "Mirror power.example.org: in step, identical up to 11:59" in ask("/", PlainHouse(pushed=in_step)).text
+    away = PushStatus("power.example.org", behind_rows=12_345, since=NOON - 86400, why="away", said="it is away")
+    page = ask("/?lang=de", PlainHouse(pushed=away)).text
+    assert (
+        "Spiegel power.example.org: 12\u202f345 Zeilen zurück seit 21.11.2026 12:00: er ist nicht zu erreichen" in page
+    )
+    told = json.loads(ask("/health", PlainHouse(pushed=away)).body)["push"]
+    assert told["why"] == "away"
+    assert told["said"] == "it is away"
+    assert told["behind_rows"] == 12_345
+    assert told["text"].startswith("Mirror power.example.org: 12,345 rows behind since 2026-11-21 12:00")
+
+
+def test_without_a_mirror_nothing_is_told_of_one() -> None:
+    assert "Mirror" not in ask("/").text
+    assert "push" not in json.loads(ask("/health").body)
+
+
+def test_a_received_meter_says_from_whom_and_since_when_nothing_came() -> None:
+    received = HOUSE_METER._replace(received_from="pi-hq", received_time=NOON - 60)
+    assert '<p class="origin">Received from pi-hq</p>' in ask("/", PlainHouse([received])).text
+    silent = received._replace(received_time=NOON - 7200, silent=True, watts=None, sampled=True)
+    page = ask("/", PlainHouse([silent])).text
+    assert '<p class="origin">Received from pi-hq, last heard of 10:00; made of power samples</p>' in page
+    assert 'data-waiting="Waiting for the first pulses">–</p>' in page

@@ -41,8 +41,10 @@
   }
 
   async function live() {
-    const { meters } = await (await ask("/api/v1/meters")).json();
-    for (const meter of meters) {
+    const shown = document.querySelectorAll(".meter");
+    const one = shown.length === 1 ? `/${shown[0].id.replace("meter-", "")}` : "";
+    const said = await (await ask(`/api/v1/meters${one}`)).json();
+    for (const meter of one ? [said] : said.meters) {
       const section = document.getElementById(`meter-${meter.meter}`);
       if (!section) continue;
       const find = (name) => section.querySelector(`.${name}`);
@@ -64,7 +66,7 @@
   async function rest() {
     pageTime = Date.now();
     const fresh = new DOMParser().parseFromString(await (await ask(location.href)).text(), "text/html");
-    for (const selector of ["#notices", ".origin", ".push", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
+    for (const selector of ["#notices", ".overview tbody", ".origin", ".push", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
       const [old, now] = [document, fresh].map((root) => root.querySelectorAll(selector));
       if (old.length !== now.length) return location.reload(); // other meters, or the first gap
       old.forEach((element, index) => {
