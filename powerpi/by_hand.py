@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from powerpi import gaps, register, restore
 from powerpi.clock import OLDEST_TIME, SystemClock
@@ -22,6 +23,7 @@ from powerpi.progress import Progress
 from powerpi.push import Course
 from powerpi.sending import course, open_peer
 from powerpi.store import Store
+from powerpi.sync import Verdict
 
 if TYPE_CHECKING:
     from powerpi.peer import Peer
@@ -31,25 +33,36 @@ def push(settings: Settings, verify: bool, counter: bool) -> int:
     """Send all rows on disk that the mirror lacks, with a progress bar; `verify` compares all rows afterwards.
 
     `counter` has the mirror take the counters of this machine. Works while the daemon runs, and while it does not.
+    Returns the exit code: 1 when rows still differ after they were put right.
     Raises ConfigError, PeerError, StoreError.
     """
     wanted = _pushed(settings)
     if not SystemClock(settings.network_time).trusted():
         raise PeerError("the clock is not synchronised; nothing is sent with times that may be wrong")
+    if counter and wanted.protocol != POWERPI:
+        raise ConfigError([f"[push] protocol = {wanted.protocol}: wanted {POWERPI}, such a server has no counter"])
+    identical = True
     with _peer(wanted) as peer, _at_rest(settings) as running:
-        for meter in settings.meters:
-            if meter.name not in wanted.meters:
+        for meter in _sent(settings, wanted):
+            if not (settings.state / f"{meter.name}.rrd").exists():
+                print(f"{meter.name}: nothing has been counted yet")
                 continue
             ledger = Ledger(settings.state / f"{meter.name}.rrd", Lock())
             way = course(settings, meter.name, ledger, peer)
             if counter:
                 peer.replace_counter(meter.name, _stored_pulses(settings, meter))
-            # the daemon, while it runs, knows more of this moment
+            # a daemon that runs knows more of this moment
             state = None if running else _state(settings, meter, wanted.interval_seconds)
             _send(way, state)
             if verify:
-                print(f"{meter.name}: {_told(way, peer)}")
-    return 0
+                verdict, said = _compared(way, peer, settings.timezone)
+                identical = identical and not (verdict.repaired_rows or verdict.healed_rows or verdict.damaged_rows)
+                print(f"{meter.name}: {said}")
+    return 0 if identical else 1
+
+
+def _sent(settings: Settings, wanted: PushSettings) -> Iterator[MeterSettings]:
+    return (meter for meter in settings.meters if meter.name in wanted.meters)
 
 
 def _send(way: Course, state: State | None) -> None:
@@ -61,25 +74,27 @@ def _send(way: Course, state: State | None) -> None:
     print(f"{way.meter}: in step")
 
 
-def _told(way: Course, peer: Peer) -> str:
-    """Compare until nothing is left to be put right; what was found, in a line."""
+def _compared(way: Course, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
+    """Compare, put right what differs, and compare again; what is left then, and all of it in a line."""
     first = way.verify(fresh=True)
-    verdict = way.verify(fresh=True) if first.repaired_rows or first.healed_rows else first
-    if verdict.until is None:
-        return f"nothing to compare with {peer.name}"
-    until = time.strftime("%F %H:%M:%S", time.localtime(verdict.until))
-    parts = [f"identical up to {until}"]
-    if verdict.repaired_rows or verdict.damaged_rows:
-        parts = [f"not identical up to {until}"]
+    left = way.verify(fresh=True) if first.repaired_rows or first.healed_rows else first
+    if left.until is None:
+        return left, f"there is nothing to compare with {peer.name}"
+    until = f"{datetime.fromtimestamp(left.until, zone):%F %T}"
+    differs = left.repaired_rows or left.healed_rows or left.damaged_rows
+    parts = [f"{'not ' if differs else ''}identical up to {until}"]
     for count, text in (
-        (first.repaired_rows, "rows differed there and were sent again"),
+        (first.repaired_rows, "rows were missing or different there and were sent again"),
         (first.healed_rows, "rows had changed on the disk here and were fetched from there"),
-        (verdict.damaged_rows, "rows belong to days that have changed on the disk here; the mirror holds others"),
-        (verdict.only_there_rows, "rows are known there alone; `powerpi restore --from-mirror` fetches them"),
+        (
+            left.damaged_rows,
+            "rows are of days that have changed on the disk here and are otherwise there too: left alone",
+        ),
+        (left.only_there_rows, "rows are known there alone: `powerpi restore --from-mirror` fetches them"),
     ):
         if count:
             parts.append(f"{count} {text}")
-    return "; ".join(parts)
+    return left, "; ".join(parts)
 
 
 def from_mirror(settings: Settings) -> int:
@@ -88,9 +103,7 @@ def from_mirror(settings: Settings) -> int:
     if wanted.protocol != POWERPI:
         raise ConfigError([f"[push] protocol = {wanted.protocol}: wanted {POWERPI}, such a server gives nothing back"])
     with _peer(wanted) as peer, locked_folder(settings.state) as lock:
-        for meter in settings.meters:
-            if meter.name not in wanted.meters:
-                continue
+        for meter in _sent(settings, wanted):
             gate = Lock()
             store = Store(settings.state, meter.name, settings.store.archive_years, gate, lock.hold)
             with Progress(f"Fetching {meter.name}", 1) as bar:
@@ -101,6 +114,8 @@ def from_mirror(settings: Settings) -> int:
                     peer,
                     lambda done, total: bar.to(done / max(total, 1)),
                 )
+            for note in found.notes if found else ():
+                print(f"{meter.name}: {note}", file=sys.stderr)
             print(f"{meter.name}: {_restored(meter, found, peer)}")
     return 0
 

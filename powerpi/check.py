@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """Look at everything that the configuration needs; nothing is changed but the pins, which are listened to."""
-    yield check_state(settings.state, [meter.name for meter in settings.meters])
+    yield check_state(settings.state, settings.names)
     yield check_clock(settings)
     yield check_port(settings)
     yield check_program()

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--counter", action="store_true", help="have the mirror take a counter that is lower than its own"
     )
     restore = commands.add_parser("restore", help="fetch what is not known here any more")
-    restore.add_argument("--from-mirror", action="store_true", required=True, help="from the mirror of [push]")
+    restore.add_argument("--from-mirror", action="store_true", help="from the mirror of [push]; must be given")
     for command in (run, check, create, push, restore):
         command.add_argument(
             "--config", type=Path, default=config.DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--load", type=Path, metavar="FILE", help="a recorded load (CSV: minute,watts) instead")
     demo.add_argument("--empty", action="store_true", help="start without history")
     demo.add_argument("--state", type=Path, metavar="DIR", help="keep the data there (default: thrown away at the end)")
+    demo.add_argument("--mirror", action="store_true", help="and a mirror of it, on the next port")
     return top
 
 
@@ -143,7 +144,7 @@ def _create(wishes: argparse.Namespace) -> int:
 def _demo(wishes: argparse.Namespace) -> int:
     from powerpi import demo  # noqa: PLC0415
 
-    return demo.run(demo.Wishes(wishes.port, wishes.seed, wishes.load, wishes.empty, wishes.state))
+    return demo.run(demo.Wishes(wishes.port, wishes.seed, wishes.load, wishes.empty, wishes.state, wishes.mirror))
 
 
 def _push(wishes: argparse.Namespace) -> int:
@@ -155,6 +156,9 @@ def _push(wishes: argparse.Namespace) -> int:
 def _restore(wishes: argparse.Namespace) -> int:
     from powerpi import by_hand  # noqa: PLC0415
 
+    if not wishes.from_mirror:
+        print("powerpi restore: wanted --from-mirror, which says where from", file=sys.stderr)
+        return 2
     return by_hand.from_mirror(config.load(wishes.config))
 
 

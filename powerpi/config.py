@@ -99,6 +99,11 @@ class Settings:
     senders: tuple[SenderSettings, ...] = ()  # none unless this is a mirror
     viewers: tuple[ViewerSettings, ...] = ()  # none: everybody may look
 
+    @property
+    def names(self) -> list[str]:
+        """All meters that have files here, counted or received."""
+        return [*(meter.name for meter in self.meters), *(own for sender in self.senders for _, own in sender.meters)]
+
 
 def load(path: Path) -> Settings:
     """The settings in the file at `path`. Raises ConfigError with every fault."""
@@ -126,6 +131,8 @@ def parse(text: str) -> Settings:
     push = _values("push", sections["push"], faults) if "push" in sections else None
     accepting = single["mirror"].get("accept", False)
     faults += _together(many, push, accepting)
+    if many["sender"] and "accept" not in sections.get("mirror", {}):
+        faults.append(f"[mirror {many['sender'][0]['name']}]: wanted accept = yes (or no) in a section [mirror] as well")
     if faults:
         raise ConfigError(faults)
     meters = tuple(MeterSettings(**{**values, "label": values["label"] or values["name"]}) for values in many["meter"])

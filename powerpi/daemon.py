@@ -98,7 +98,7 @@ def open_meters(
 
 def look_around(settings: Settings) -> None:
     """Log what is amiss on this machine, as `powerpi check` would say it; counting goes on."""
-    for finding in (check_program(), check_state(settings.state, [meter.name for meter in settings.meters])):
+    for finding in (check_program(), check_state(settings.state, settings.names)):
         if not finding.right:
             log.warning("%s: %s", finding.what, finding.said)
 
@@ -153,7 +153,7 @@ def build_mirror(settings: Settings, counting: Counting, files: Callable[[str], 
     def now() -> float | None:
         return None if counting.offset is None else clock.monotonic() + counting.offset
 
-    return Mirror(settings.senders, files, clock.monotonic, now)
+    return Mirror(settings.senders, files, clock.monotonic, now, lambda: counting.trusted)
 
 
 def build(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from powerpi import config, daemon, pin, simulate
+from powerpi import config, daemon, passwords, pin, simulate
 from powerpi.clock import SystemClock
 from powerpi.config import Settings
 from powerpi.folder import locked_folder
@@ -39,14 +43,38 @@ class Wishes(NamedTuple):
     load: Path | None
     empty: bool
     state: Path | None
+    mirror: bool = False
 
 
-def settings(wishes: Wishes, state: Path) -> Settings:
+def settings(wishes: Wishes, state: Path, push: str = "") -> Settings:
     """The demo's configuration: one meter called house on GPIO24, the machine's clock taken as it is."""
     return config.parse(
         f"[powerpi]\nstate = {state}\nlisten = 0.0.0.0:{wishes.port}\nnetwork_time = no\n"
-        f"[meter {METER}]\nlabel = House\ngpio = {GPIO}\n"
+        f"[meter {METER}]\nlabel = House\ngpio = {GPIO}\n{push}"
     )
+
+
+@contextmanager
+def mirrored(wishes: Wishes, state: Path) -> Iterator[tuple[int, str]]:
+    """A second PowerPi that receives, as a process of its own: the port of its page, and the [push] section for it."""
+    with listening_socket("0.0.0.0", wishes.port + 1 if wishes.port else 0) as free:  # noqa: S104 (as the page itself)
+        port = free.getsockname()[1]
+    password, path = secrets.token_urlsafe(), state / "mirror.conf"
+    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    path.write_text(
+        f"[powerpi]\nstate = {state / 'mirror'}\nlisten = 0.0.0.0:{port}\nnetwork_time = no\n[mirror]\naccept = yes\n"
+        f"[mirror {METER}]\npassword_hash = {passwords.hashed(password, passwords.QUICK_LOG2_N)}\nmeters = {METER}\n",
+        encoding="utf-8",
+    )
+    child = subprocess.Popen([sys.executable, "-m", "powerpi", "run", "--config", str(path)])  # noqa: S603 (ourselves)
+    try:
+        yield (
+            port,
+            f"[push]\nurl = http://127.0.0.1:{port}/\nuser = {METER}\npassword = {password}\ninterval_seconds = 10\n",
+        )
+    finally:
+        child.terminate()
+        child.wait()
 
 
 def load_of(wishes: Wishes) -> Load:
@@ -94,6 +122,10 @@ def run(wishes: Wishes) -> int:
         state = wishes.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="powerpi-demo-")))
         chosen = settings(wishes, state.absolute())
         listening_socket(*chosen.listen).close()  # a port in use is said before a year is filled
+        mirror_port = 0
+        if wishes.mirror:
+            mirror_port, push = stack.enter_context(mirrored(wishes, state.absolute()))
+            chosen = settings(wishes, state.absolute(), push)
         if wishes.state and (state / f"{METER}.rrd").exists():
             log.info("%s holds a house already: going on with its history", state)
         now = clock.monotonic() + clock.offset()
@@ -106,8 +138,9 @@ def run(wishes: Wishes) -> int:
             contact = factory.pin(meter.gpio)
             return [simulate.PulseDriver("household", contact, steps, clock, on_death=fate.died, pull=meter.pull)]
 
-        return daemon.run(chosen, factory, clock, drivers, _announce)
+        return daemon.run(chosen, factory, clock, drivers, partial(_announce, mirror_port))
 
 
-def _announce(port: int) -> None:
-    print(f"\n  A simulated house is living at  http://localhost:{port}/\n  Ctrl-C ends it.\n", flush=True)  # noqa: T201
+def _announce(mirror_port: int, port: int) -> None:
+    mirror = f"  Its mirror is at  http://localhost:{mirror_port}/\n" if mirror_port else ""
+    print(f"\n  A simulated house is living at  http://localhost:{port}/\n{mirror}  Ctrl-C ends it.\n", flush=True)  # noqa: T201

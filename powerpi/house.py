@@ -62,6 +62,11 @@ class Received:
         self._furnish = furnish
         self._rooms: dict[str, tuple[int, Room]] = {}  # with the editions that they are of
 
+    @property
+    def meters(self) -> list[MirroredMeter]:
+        """All meters, also those of which nothing is known yet."""
+        return list(self._meters.values())
+
     def names(self) -> list[str]:
         """The meters of which anything is known."""
         return [name for name, meter in self._meters.items() if meter.facts]
@@ -185,11 +190,8 @@ class House:
         """What is wrong with the counting and its data, and what is worth a look."""
         now = self._counting.clock.monotonic()
         rooms = [self._room(name) for name in self._names()]
-        faults = [
-            Notice("disk", room.meter.name, fault)
-            for room in rooms
-            for fault in sorted(set(room.meter.faults.values()))
-        ]
+        meters: list[Shown] = [*(room.meter for room in self._counted.values()), *self._received.meters]
+        faults = [Notice("disk", meter.name, fault) for meter in meters for fault in sorted(set(meter.faults.values()))]
         if now - self._counting.turned > HANGING_SECONDS or not self._counting.is_alive():
             faults.insert(0, Notice("thread_dead", None, self._counting.name))
         warnings = [*self._clock_notices(), *self._reader_notices(), *self._push_notices()]

@@ -234,6 +234,8 @@ def read_digests(message: Mapping[str, Any], most: int) -> dict[Unit, str]:
 
 def _digest(value: Any) -> tuple[Unit, str]:
     match value:
-        case [int(), int(), int(), str(text)] if DIGEST.fullmatch(text) and not any(one is True for one in value):
+        case [int(), int(), int(), str(text)] if DIGEST.fullmatch(text) and not any(
+            isinstance(one, bool) for one in value
+        ):
             return Unit(*value[:3]), text
     raise WireError(f"a digest is {told(value)}: wanted [step, after, until, 16 hexadecimal digits]")

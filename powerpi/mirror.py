@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from powerpi import samples
@@ -11,7 +12,7 @@ from powerpi.errors import UnknownNameError, UnreadyError, WireError, shown
 from powerpi.keys import GET_PHP
 from powerpi.ledger import Ledger
 from powerpi.messages import Push, Rows, Standing
-from powerpi.mirrored import MirroredMeter
+from powerpi.mirrored import LOST_SECONDS, MirroredMeter
 from powerpi.sampled import SampledMeter
 from powerpi.store import Store
 
@@ -22,7 +23,7 @@ class Mirror:
     """All senders and their meters; every method may be called from several threads at once.
 
     `open_files` gives the store and the ledger of a meter, `monotonic` CLOCK_MONOTONIC seconds, `now` Unix seconds or
-    None while nobody knows.
+    None while nobody knows, `trusted` whether that is known to be right.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Mirror:
         open_files: Open,
         monotonic: Callable[[], float],
         now: Callable[[], float | None],
+        trusted: Callable[[], bool],
     ) -> None:
         """Open what is there. Raises StoreError."""
-        self._wall = now
+        self._wall, self._trusted = now, trusted
         self._meters: dict[str, dict[str, MirroredMeter]] = {}  # by sender, then by its own name for it
         for sender in senders:
             made = {theirs: _meter(sender, own, *open_files(own), monotonic) for theirs, own in sender.meters}
@@ -51,11 +53,11 @@ class Mirror:
 
     def standing(self, sender: str, meter: str) -> Standing:
         """What is held of a meter. Raises UnknownNameError, StoreError."""
-        return self._meter(sender, meter).standing(whole=True)
+        return self._meter(sender, meter).standing(self._latest(), whole=True)
 
     def push(self, sender: str, meter: str, push: Push) -> Standing:
-        """Take new rows and the state. Raises UnknownNameError, ConflictError, FutureError, StoreError."""
-        return self._meter(sender, meter).take(push, self._now())
+        """Take new rows and the state. Raises UnknownNameError, WireError, ConflictError, FutureError, StoreError."""
+        return self._meter(sender, meter).take(push, self._now(), self._latest())
 
     def repair(self, sender: str, meter: str, rows: Rows) -> Standing:
         """Put rows of the past right. Raises UnknownNameError, ConflictError, StoreError."""
@@ -86,7 +88,7 @@ class Mirror:
         meters = [meter for meter in self._meters[sender].values() if isinstance(meter, SampledMeter)]
         if not meters:
             raise UnknownNameError("no_samples", name=shown(sender))
-        meters[0].take_sample(samples.read_sample(text), self._now())
+        meters[0].take_sample(samples.read_sample(text), self._now(), self._latest())
 
     def _now(self) -> float:
         """Unix seconds. Raises UnreadyError while nobody knows: rows of the future would do harm."""
@@ -94,6 +96,11 @@ class Mirror:
         if now is None:
             raise UnreadyError("clock_unset")
         return now
+
+    def _latest(self) -> float:
+        """The latest time that a row here can have: the file of a later one was written by a wrong clock."""
+        now = self._wall()
+        return math.inf if now is None or not self._trusted() else now + LOST_SECONDS
 
     def _meter(self, sender: str, meter: str) -> MirroredMeter:
         """A meter that this sender may send rows of. Raises UnknownNameError."""

@@ -7,21 +7,23 @@ machines need not agree for the live figures. Rows carry Unix times.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from threading import RLock
 from typing import NamedTuple
 
 from powerpi import files, gaps
 from powerpi.clock import OLDEST_TIME
 from powerpi.digests import Unit
-from powerpi.errors import ConflictError, FutureError, StoreError
+from powerpi.errors import ConflictError, DamagedError, FutureError, StoreError, WireError
 from powerpi.folder import storing
 from powerpi.gaps import Gap
-from powerpi.ledger import Ledger, merged
+from powerpi.ledger import Ledger, Span, merged
 from powerpi.messages import Push, Rows, Standing, State
 from powerpi.meter import Live
 from powerpi.periods import WAITING_SECONDS
-from powerpi.pulses import Contact
+from powerpi.pulses import Contact, Row
+from powerpi.ring import UNKNOWN
 from powerpi.store import Store
 from powerpi.writing import Writing
 
@@ -62,7 +64,7 @@ class MirroredMeter:
         self._gaps_path = store.rrd.with_suffix(".gaps")
         self.facts = self._read_facts()
         self.pulses, notes = store.open(OLDEST_TIME) if store.rrd.exists() else store.open_counter()
-        self._pulses_time = store.known_until
+        self._pulses_time = store.stored_pulses_time if store.stored_pulses == self.pulses else store.known_until
         now = monotonic()
         self.writing = Writing(name, notes, now)
         self._gaps, _ = gaps.read(self._gaps_path)
@@ -95,49 +97,71 @@ class MirroredMeter:
 
     # ------------------------------------------------------------ what comes
 
-    def standing(self, whole: bool = False) -> Standing:
-        """What is held here; `whole`: with the gaps. Raises StoreError."""
+    def standing(self, latest: float = math.inf, whole: bool = False) -> Standing:
+        """What is held here; `whole`: with the gaps. Nothing is, if its newest row is later than `latest`.
+
+        Raises StoreError.
+        """
         with self.lock:
-            row = self.store.last_row
+            row, spans = self._held(latest)
             return Standing(
                 newest=row.time if row else None,
                 newest_pulses=row.pulses if row else None,
                 pulses=self.pulses,
                 pulses_time=self._pulses_time,
-                spans=dict(self.ledger.spans()) if row else {},
+                spans=dict(spans),
                 watched=self._looked is not None and self._monotonic() - self._looked < WATCHED_SECONDS,
                 offset_kwh=self.facts.offset_kwh if self.facts else 0.0,
                 gaps=self._gaps if whole else (),
             )
 
-    def take(self, push: Push, now: float) -> Standing:
+    def _held(self, latest: float) -> tuple[Row | None, Mapping[int, Span]]:
+        """The newest row and what is held; nothing where the file vanished, was damaged or ends after `latest`.
+
+        Then its sender begins anew, and so does `_append`. Raises StoreError.
+        """
+        row = self.store.last_row
+        if row is None or row.time > latest or not self.store.rrd.exists():
+            return None, {}
+        try:
+            return row, self.ledger.spans()
+        except DamagedError:
+            return None, {}
+
+    def take(self, push: Push, now: float, latest: float = math.inf) -> Standing:
         """Store new rows and remember the state; `now` is Unix seconds, by a clock that may be wrong.
 
-        Raises ConflictError, FutureError, StoreError; then nothing has changed.
+        A file whose newest row is later than `latest` is set aside. Raises WireError, ConflictError, FutureError,
+        StoreError; then no row has changed.
         """
         with self.lock:
             if push.rows.rates:
-                self._check(push.rows, now)
-                self._attempt("rows", lambda: self._append(push.rows, push.pulses or 0.0, now))
+                self._store(push.rows, push.pulses or 0.0, now, latest)
             if push.state:
                 self._hear(push.state, now)
-            return self.standing()
+            return self.standing(latest)
 
-    def _check(self, rows: Rows, now: float) -> None:
-        newest, until = self.store.last_row, rows.unit.until
+    def _store(self, rows: Rows, pulses: float, now: float, latest: float) -> None:
+        """Check and add rows. Raises WireError, ConflictError, FutureError, StoreError."""
+        newest, until = self._held(latest)[0], rows.unit.until
+        if rows.after < OLDEST_TIME:
+            raise WireError(f"after is {rows.after}: wanted {OLDEST_TIME} (the year 2020) or later")
         if until > now + FUTURE_SECONDS:
             raise FutureError("rows_future", time=until, seconds=int(until - now))
-        if newest and newest.time <= now + LOST_SECONDS and rows.after < newest.time:
+        if newest and rows.after < newest.time:
             raise ConflictError("rows_conflict", after=rows.after, newest=newest.time)
+        self._attempt("rows", lambda: self._append(rows, pulses, latest))
 
-    def _append(self, rows: Rows, pulses: float, now: float) -> list[str]:
+    def _append(self, rows: Rows, pulses: float, latest: float) -> list[str]:
         """Add rows to the RRD, made if need be. Raises StoreError."""
         notes, newest = [], self.store.last_row
-        if newest and newest.time > now + LOST_SECONDS:
+        if newest and newest.time > latest and self.store.rrd.exists():
             notes.append(f"its rows lay in the future and are kept as {self.store.start_anew(rows.after, 'future')}")
-        elif not newest or not self.store.rrd.exists():
+        elif self._held(latest)[0] is None:
             counted, notes = self.store.open(rows.after)
             self.pulses = max(self.pulses, counted)
+            if not self.store.rrd.exists():
+                self.store.create(rows.after)  # is refused again, and says why
         self.ledger.append(rows.after, rows.rates, pulses)
         self.store.last_row = self.ledger.newest()
         return notes
@@ -193,7 +217,7 @@ class MirroredMeter:
         Raises ConflictError, StoreError.
         """
         with self.lock:
-            held = self.ledger.spans().get(rows.step_seconds) if self.store.last_row else None
+            held = self._held(math.inf)[1].get(rows.step_seconds)
             if not held or rows.after < held.after or rows.unit.until > held.until:
                 raise ConflictError("rows_not_held", after=rows.after, until=rows.unit.until)
             whole = merged(rows.rates, self.ledger.rows(rows.unit))
@@ -204,12 +228,14 @@ class MirroredMeter:
     def rows(self, unit: Unit) -> Rows:
         """The rows of a unit. Raises StoreError."""
         with self.lock:
-            return Rows(unit.step_seconds, unit.after, self.ledger.rows(unit))
+            held = self._held(math.inf)[0]
+            rates = self.ledger.rows(unit) if held else UNKNOWN * ((unit.until - unit.after) // unit.step_seconds)
+            return Rows(unit.step_seconds, unit.after, rates)
 
     def digests(self, unit: Unit, fresh: bool) -> dict[Unit, str]:
         """The digests of what is held in a span. Raises StoreError."""
         with self.lock:
-            return self.ledger.digests(*unit, fresh=fresh).digests if self.store.last_row else {}
+            return self.ledger.digests(*unit, fresh=fresh).digests if self._held(math.inf)[0] else {}
 
     # ------------------------------------------------------------ files
 

@@ -23,6 +23,7 @@ def _push_state(status: PushStatus, words: Words, zone: ZoneInfo, now: float) ->
         return words["push_starting"]
     since = None if status.since is None else moment(status.since, words, zone, now)
     key = "push_out_of_step" if status.behind_rows is None else "push_behind"
+    key = "push_behind_one" if status.behind_rows == 1 else key
     said = words[f"{key}_since" if since else key].format(rows=number(status.behind_rows, 0, words), time=since)
     return f"{said}: {words[f'push_why_{status.why}']}" if status.why else said
 

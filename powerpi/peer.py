@@ -6,8 +6,8 @@ nothing but the configuration decides where the password goes: no proxy, no .net
 
 from __future__ import annotations
 
-import re
 import socket
+import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from requests import Response, Session
-from requests.exceptions import ConnectionError, RequestException, SSLError, Timeout
-from urllib3.exceptions import HTTPError
 
 from powerpi import __version__
 from powerpi.config import PushSettings
@@ -30,6 +28,7 @@ from powerpi.errors import (
     SlowPeerError,
     TooLargeError,
     WireError,
+    shown,
 )
 from powerpi.hosts import is_local
 from powerpi.messages import (
@@ -42,7 +41,8 @@ from powerpi.messages import (
     read_standing,
     rows_message,
 )
-from powerpi.wire import PLAIN_BYTES, pack, unpack
+from powerpi.reasons import FAILURES, authority_fault, certificate_fault, is_slow, reason
+from powerpi.wire import GZIP, PLAIN_BYTES, pack, unpack
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # between two pieces of an answer
@@ -68,7 +68,9 @@ class Peer:
         if self._settings.user:
             session.auth = (self._settings.user.encode(), self._settings.password.encode())
         session.verify = str(self._settings.ca_file) if self._settings.ca_file else True
-        session.headers.update({"User-Agent": f"PowerPi/{__version__}", "Accept-Language": "en"})
+        session.headers.update(
+            {"User-Agent": f"PowerPi/{__version__}", "Accept-Language": "en", "Accept-Encoding": "gzip"}
+        )
         return session
 
     @property
@@ -114,12 +116,15 @@ class Peer:
         The address is that of the server, or of its get.php. Raises PeerError.
         """
         address = self._base if self._base.endswith(".php") else f"{self._base}/get.php"
-        response = self._answered(lambda: self._session.request("POST", address, data={"val": text}, **self._how()))
+        plain = {"Accept-Encoding": "identity"}
+        response = self._answered(
+            lambda: self._session.request("POST", address, data={"val": text}, headers=plain, **self._how())
+        )
         with response:
-            said = self._body(response)
-        if said.strip() not in (b"0", b"1"):
-            raise RefusedError(f"{self.name} answered {said[:40]!r}: wanted 0 or 1, as get.php says")
-        return said.strip() == b"0"
+            said = self._body(response).strip()
+        if said not in (b"0", b"1"):
+            raise RefusedError(f"{self.name} answered {shown(said.decode('latin-1'))}: wanted 0 or 1, as get.php says")
+        return said == b"0"
 
     def _ask(
         self,
@@ -141,9 +146,10 @@ class Peer:
             )
         )
         with response:
-            plain = self._body(response)
+            self._check_kind(response)
+            said = self._body(response)
         try:
-            return read(unpack(plain, packed=False))
+            return read(unpack(said, packed=_is_packed(response)))
         except WireError as error:
             raise RefusedError(f"{self.name} does not answer as a mirror would: {error}") from error
 
@@ -155,16 +161,23 @@ class Peer:
         self._check_route()
         try:
             response = request()
-        except SSLError as error:
-            raise CertificateError(f"the certificate of {self.name} will not do: {_certificate(error)}") from error
-        except Timeout as error:
-            raise SlowPeerError(f"{self.name} does not answer in time") from error
-        except (RequestException, HTTPError) as error:
-            raise PeerError(f"{self.name} cannot be reached: {reason(error)}") from error
+        except FAILURES as error:
+            raise self._unanswered(error) from error
         if response.status_code != HTTPStatus.OK:
             with response:
                 raise self._failure(response)
         return response
+
+    def _unanswered(self, error: Exception) -> PeerError:
+        """The error for a request that failed."""
+        certificate, ca_file = certificate_fault(error), self._settings.ca_file
+        if ca_file and self._settings.url.scheme == "https" and (fault := authority_fault(ca_file)):
+            return CertificateError(f"[push] ca_file = {ca_file} cannot be used: {fault}")
+        if certificate:
+            return CertificateError(f"the certificate of {self.name} will not do: {certificate}")
+        if is_slow(error):
+            return SlowPeerError(f"{self.name} does not answer in time")
+        return PeerError(f"{self.name} cannot be reached: {reason(error)}")
 
     def _check_route(self) -> None:
         """Without TLS a name is only good for as long as it leads to the local network. Raises PeerError."""
@@ -173,7 +186,7 @@ class Peer:
         try:
             found = socket.getaddrinfo(self.name, self._settings.url.port or 80, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise PeerError(f"{self.name} cannot be reached: the name is not known") from error
+            raise PeerError(f"{self.name} cannot be reached: {reason(error)}") from error
         foreign = [
             str(address[0]) for *_, address in found if not is_local(str(ip_address(str(address[0]).split("%")[0])))
         ]
@@ -182,69 +195,65 @@ class Peer:
                 f"{self.name} leads to {foreign[0]}, which is not in the local network: wanted https://, or allow_http"
             )
 
+    def _check_kind(self, response: Response) -> None:
+        """A mirror answers in JSON; a login page of some router does not. Raises RefusedError."""
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            said = f"with {shown(kind)}" if kind else "with something that has no name"
+            raise RefusedError(f"{self.name} answers {said}, not as a mirror would: is [push] url right?")
+
     def _body(self, response: Response) -> bytes:
-        """The bytes of an answer, unpacked, and not more than are ever wanted. Raises PeerError."""
-        plain = bytearray()
+        """The bytes of an answer as they came, not unpacked, and not more than are ever wanted. Raises PeerError."""
+        body = bytearray()
         try:
-            for chunk in response.iter_content(CHUNK_BYTES):
-                plain += chunk
-                if len(plain) > PLAIN_BYTES:
-                    raise RefusedError(f"{self.name} answered with more than {PLAIN_BYTES} bytes")
-        except (RequestException, HTTPError) as error:
+            for piece in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                body += piece
+                if len(body) > PLAIN_BYTES:
+                    break
+        except FAILURES as error:
+            if is_slow(error):
+                raise SlowPeerError(f"{self.name} stopped in the middle of an answer") from error
             raise PeerError(f"{self.name} broke off in the middle of an answer: {reason(error)}") from error
-        return bytes(plain)
+        if len(body) > PLAIN_BYTES:
+            raise RefusedError(f"{self.name} answered with more than {PLAIN_BYTES} bytes")
+        wanted = response.headers.get("Content-Length", "")
+        if wanted.isdecimal() and len(body) < int(wanted):  # nobody else looks whether all is there
+            raise PeerError(f"{self.name} broke off in the middle of an answer: the connection broke")
+        return bytes(body)
 
     def _failure(self, response: Response) -> PeerError:
         """The error for an answer that is none."""
-        status = response.status_code
-        said = f"{self.name} answered {status}{self._sentence(response)}"
+        status, sentence = response.status_code, self._sentence(response)
+        said = f"{self.name} answered {status}{sentence}"
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return LoginError(f"{self.name} does not take this user and password ({status}{self._sentence(response)})")
+            return LoginError(f"{self.name} does not take this user and password; it answered {status}{sentence}")
         if status == HTTPStatus.CONFLICT:
             return OutOfStepError(said)
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return TooLargeError(said)
         if 300 <= status < 400:
-            there = response.headers.get("Location", "elsewhere")[:SAID_CHARACTERS]
+            there = shown(response.headers.get("Location", "elsewhere"))
             return RefusedError(f"{self.name} sends to {there}: write the right address into [push] url")
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
             return PeerError(said)
         return RefusedError(said)
 
     def _sentence(self, response: Response) -> str:
-        """What the other side says about it, if that is plain text."""
+        """What the other side says about it, if that is plain text; else what the status means (RFC 9110)."""
+        status = response.status_code
+        phrase = f" {HTTPStatus(status).phrase}" if status in list(HTTPStatus) else ""
         if not response.headers.get("Content-Type", "").startswith("text/plain"):
-            return ""
+            return phrase
         try:
-            text = next(response.iter_content(4 * SAID_CHARACTERS), b"").decode("utf-8", "replace")
-        except (RequestException, HTTPError):
-            return ""
-        line = " ".join(text.split())[:SAID_CHARACTERS]
-        return f": {line}" if line.isprintable() and line else ""
+            text = response.raw.read(4 * SAID_CHARACTERS, decode_content=False)
+            if _is_packed(response):
+                text = zlib.decompressobj(wbits=GZIP).decompress(text, 4 * SAID_CHARACTERS)
+        except (*FAILURES, zlib.error):
+            return phrase
+        line = " ".join(text.decode("utf-8", "replace").split())[:SAID_CHARACTERS].rstrip(".")
+        return f": {line}" if line.isprintable() and line else phrase
 
 
-def reason(error: Exception) -> str:
-    """Why a request failed, in a few words: those of the innermost cause that has any."""
-    cause: BaseException | None = error
-    said = ""
-    while cause is not None:
-        if isinstance(cause, socket.gaierror):
-            return "its name is not known"
-        if isinstance(cause, OSError) and cause.strerror:
-            said = cause.strerror
-        cause = _inner(cause)
-    return said or ("the connection broke" if isinstance(error, (ConnectionError, HTTPError)) else type(error).__name__)
-
-
-def _inner(error: BaseException) -> BaseException | None:
-    """What an error was made of: requests and urllib3 hand their causes on as arguments."""
-    handed = next(
-        (one for one in (getattr(error, "reason", None), *error.args) if isinstance(one, BaseException)), None
-    )
-    return handed or error.__cause__ or error.__context__
-
-
-def _certificate(error: Exception) -> str:
-    """What is wrong with a certificate, as OpenSSL says it."""
-    found = re.search(r"certificate verify failed: ([^(]+?)\s*\(_ssl", str(error))
-    return found[1] if found else "TLS could not be agreed upon"
+def _is_packed(response: Response) -> bool:
+    """Whether an answer is gzipped; it is unpacked here, where a little that becomes a lot is stopped in time."""
+    return bool(response.headers.get("Content-Encoding", "").lower() == "gzip")

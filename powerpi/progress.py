@@ -13,10 +13,10 @@ PAUSE_SECONDS = 0.1
 class Progress:
     """Shows how far a piece of work has come; a context manager."""
 
-    def __init__(self, title: str, total: float, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, title: str, total: float, stream: TextIO | None = None) -> None:
         self._title = title
         self._total = total
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._began = time.monotonic()
         self._shown = 0.0
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from powerpi.errors import (
     CertificateError,
     LoginError,
+    OutOfStepError,
     PeerError,
     PowerPiError,
     RefusedError,
@@ -20,9 +22,8 @@ from powerpi.errors import (
     StoreError,
 )
 from powerpi.messages import State
-from powerpi.pulses import STEP_SECONDS
-from powerpi.push_status import PushStatus
-from powerpi.sync import Progress, Verdict
+from powerpi.push_status import LATER, PushStatus
+from powerpi.sync import Progress, Verdict, rows_between
 from powerpi.telling import Telling
 from powerpi.worker import Worker
 
@@ -97,6 +98,7 @@ class Push(Worker):
         self._due = monotonic()
         self._verify_due = self._fresh_due = self._due
         self._failures = 0  # in a row
+        self._logged: tuple[str | None, str] = (None, "")  # the state in the last line of the log
         self._watched = False
         self._acknowledged: dict[str, int] = {}  # the newest row there, by meter; none: not asked yet
         self._ahead: dict[str, int] = {}
@@ -112,7 +114,7 @@ class Push(Worker):
         if len(acknowledged) < len(self._sendings):
             return None
         newest = {sending.course.meter: sending.newest() for sending in self._sendings}
-        return sum(max(0, newest[meter] - time) // STEP_SECONDS for meter, time in acknowledged.items())
+        return sum(rows_between(time, newest[meter]) for meter, time in acknowledged.items())
 
     def turn(self) -> None:
         """Do what is due, and sleep until the next thing is."""
@@ -129,12 +131,15 @@ class Push(Worker):
             self._round()
         except PowerPiError as error:
             return self._failed(next((why for kind, why in KINDS if isinstance(error, kind)), "failed"), str(error))
-        except Exception as error:  # the top of this thread: counting and the page must not end with it
-            log.exception("pushing failed")
-            return self._failed("failed", f"PowerPi failed: {error!r}")
+        except Exception:  # the top of this thread: counting and the page must not end with it
+            if self._status.why != "failed":
+                log.exception("pushing failed")
+            return self._failed("failed", "PowerPi failed; its log says why")
         finally:
             self._hang_up()
         self._failures = 0
+        if self._status.in_step and self._is_news("in step"):
+            log.info("push: the mirror %s is in step", self._status.host)
         return self._interval_seconds
 
     def _round(self) -> None:
@@ -142,20 +147,26 @@ class Push(Worker):
         if self._watched:
             self._flush()
         self._watched = False
+        failure: PowerPiError | None = None
         for course, telling, _ in self._sendings:
             try:
                 for progress in course.catch_up(telling.state):
                     self._follow(course.meter, progress)
                     if self.stopping.is_set():
                         return
-            except SlowPeerError:
-                course.slow()
-                raise
-            except PowerPiError:
+            except (RefusedError, OutOfStepError, StoreError) as error:  # of this meter: the others go their way
                 telling.forget()
+                failure = failure or error
+            except PowerPiError as error:
+                telling.forget()
+                if isinstance(error, SlowPeerError):
+                    course.slow()
                 raise
-            telling.told()
-        self._in_step()
+            else:
+                telling.told()
+        if failure:
+            raise failure
+        self._status = self._status._replace(in_step=True, since=self._now(), why=None, said=None)
         if self._monotonic() >= self._verify_due:
             self._verify()
 
@@ -168,11 +179,6 @@ class Push(Worker):
             self._note(None, None)
         self._status = self._status._replace(counter_ahead=sum(self._ahead.values()))
 
-    def _in_step(self) -> None:
-        if not self._status.in_step:
-            log.info("push: the mirror %s is in step", self._status.host)
-        self._status = self._status._replace(in_step=True, since=self._now(), why=None, said=None)
-
     def _failed(self, why: str, said: str) -> float:
         """A round failed; how many seconds to wait for the next."""
         self._note(why, said)
@@ -183,22 +189,30 @@ class Push(Worker):
 
     def _note(self, why: str | None, said: str | None) -> None:
         """Remember why it is not in step; one line in the log for each change."""
-        if (why, said) != (self._status.why, self._status.said):
+        if self._is_news(why, "" if why in LATER else said or ""):  # in how many ways it is away is no news
             if said:
                 log.warning("push: %s; it is tried again", said)
             else:
                 log.info("push: the mirror %s answers, %d rows behind", self._status.host, self._behind() or 0)
-        self._status = self._status._replace(in_step=False, why=why, said=said)
+        tried = self._now() if self._status.tried is None and why != "clock" else self._status.tried
+        self._status = self._status._replace(in_step=False, why=why, said=said, tried=tried)
+
+    def _is_news(self, state: str | None, said: str = "") -> bool:
+        """Whether the last line of the log said something else; other figures in the same sentence are no news."""
+        before, self._logged = self._logged, (state, re.sub(r"[0-9]+", "", said))
+        return self._logged != before
 
     def _verify(self) -> None:
         """Compare all rows of all meters. Raises PeerError, StoreError."""
         fresh = self._monotonic() >= self._fresh_due
         found = {sending.course.meter: sending.course.verify(fresh) for sending in self._sendings}
-        for meter, verdict in found.items():
+        for (meter, verdict), (_, telling, _) in zip(found.items(), self._sendings, strict=True):
             _tell(self._status.host, meter, verdict)
+            if verdict.repaired_rows:  # the mirror may be restored from a backup that knows less of the gaps, too
+                telling.forget()
         total = added(list(found.values()))
         self._status = self._status._replace(
-            identical_until=total.until,
+            identical_until=None if total.damaged_rows or total.only_there_rows else total.until,
             repaired_rows=self._status.repaired_rows + total.repaired_rows,
             healed_rows=self._status.healed_rows + total.healed_rows,
             damaged_rows=total.damaged_rows,
@@ -234,7 +248,12 @@ def added(verdicts: Sequence[Verdict]) -> Verdict:
 def _tell(host: str, meter: str, verdict: Verdict) -> None:
     """Log what had to be put right."""
     if verdict.repaired_rows:
-        log.warning("push: %d rows of %s differed at %s and were sent again", verdict.repaired_rows, meter, host)
+        log.warning(
+            "push: %d rows of %s were missing or different at %s and were sent again",
+            verdict.repaired_rows,
+            meter,
+            host,
+        )
     if verdict.healed_rows:
         log.warning(
             "push: %d rows of %s had changed on the disk here and were fetched again", verdict.healed_rows, meter

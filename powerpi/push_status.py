@@ -17,7 +17,8 @@ class PushStatus(NamedTuple):
     host: str
     in_step: bool = False
     behind_rows: int | None = None  # on disk here, not there; None: the mirror has not said yet what it holds
-    since: float | None = None  # when it was last in step; None: not since the start
+    since: float | None = None  # when it was last in step; None: not since the start ...
+    tried: float | None = None  # ... and then this is since when it fails
     why: str | None = None  # clock, away, slow, certificate, login, refused, store or failed; None: it is under way
     said: str | None = None  # why, in a sentence of English
     identical_until: int | None = None  # newest row up to which both ends are known to hold the same
@@ -31,7 +32,8 @@ class PushStatus(NamedTuple):
 def push_notices(status: PushStatus, now: float) -> list[Notice]:
     """What somebody has to look at; `now` is Unix seconds. That the clock is not set is told elsewhere."""
     notices = []
-    late = status.since is not None and now - status.since > LATE_SECONDS
+    since = status.tried if status.since is None else status.since
+    late = since is not None and now - since > LATE_SECONDS
     if status.why in AT_ONCE or (status.why in LATER and late):
         notices.append(Notice(f"push_{status.why}", None, status.said))
     for key, count in (

@@ -11,11 +11,21 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
-from powerpi.ask import parameters
+from powerpi.ask import choice, parameters
 from powerpi.digests import Unit
-from powerpi.errors import FutureError, MethodError, TooMuchError, UnknownNameError, WireError, shown
+from powerpi.errors import (
+    ConflictError,
+    FutureError,
+    MethodError,
+    StoreError,
+    TooMuchError,
+    UnknownNameError,
+    UnreadyError,
+    WireError,
+    shown,
+)
 from powerpi.layout import ARCHIVES_SECONDS
 from powerpi.logins import Logins
 from powerpi.messages import (
@@ -85,7 +95,7 @@ class Receiver:
             raise UnknownNameError("no_page", name=shown(environ["PATH_INFO"]))
         if environ["REQUEST_METHOD"] not in methods:
             raise MethodError(methods)
-        said = self._routes[environ["REQUEST_METHOD"], what](sender, unquote(meter), environ)
+        said = self._routes[environ["REQUEST_METHOD"], what](sender, meter, environ)
         return _json(environ, start_response, said)
 
     def _standing(self, sender: str, meter: str, environ: WSGIEnvironment) -> Message:
@@ -112,12 +122,13 @@ class Receiver:
         """Take a power sample the way of the system that PowerPi replaces: the answer is a figure."""
         if environ["REQUEST_METHOD"] != "POST":
             raise MethodError(["POST"])
-        form = parse_qs(_body(environ, FORM_BYTES).decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        body = _body(environ, FORM_BYTES).decode("latin-1")
         try:
+            form = parse_qs(body, keep_blank_values=True, max_num_fields=20)
             self._mirror.sample(sender, form.get("val", [""])[0])
             said = TAKEN
-        except (ValueError, FutureError):  # its sender knows no reasons
-            said = REFUSED
+        except (ValueError, ConflictError, FutureError, StoreError, UnreadyError):
+            said = REFUSED  # its sender knows no reasons, and ends for good at any other status
         start_response("200 OK", _headers("text/html; charset=utf-8", said))
         return [said]
 
@@ -147,7 +158,7 @@ def _unit(environ: WSGIEnvironment) -> tuple[Unit, bool]:
     after, until = (time_on_grid(_figure(given, name), name, step) for name in ("after", "until"))
     if after >= until:
         raise WireError(f"after is {after} and until is {until}: wanted a time later than the first")
-    return Unit(step, after, until), given.get("fresh") == "yes"
+    return Unit(step, after, until), choice(given, "fresh", ("yes", "no"), "no") == "yes"
 
 
 def _figure(given: Mapping[str, str], name: str) -> int:

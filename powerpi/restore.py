@@ -5,18 +5,18 @@ Rows that are known here stay as they are. The daemon must not run meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from powerpi import gaps
 from powerpi.clock import OLDEST_TIME
-from powerpi.digests import Unit, units
+from powerpi.digests import Unit, digest, units
 from powerpi.folder import storing
 from powerpi.gaps import Gap
 from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Rows, Standing
-from powerpi.pulses import STEP_SECONDS
+from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.store import Store
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Restored(NamedTuple):
     pulses_before: int
     pulses: int  # the counter now
     offset_kwh: float  # what the mirror was told of the meter's display
+    notes: tuple[str, ...]  # what was not as expected here
 
 
 def restore(
@@ -43,28 +44,35 @@ def restore(
     standing = peer.standing(meter)
     if standing.newest is None:
         return None
-    counted, _ = store.open(OLDEST_TIME)
+    counted, notes = store.open(OLDEST_TIME)
+    own = store.last_row
     total = (standing.newest - standing.spans[STEP_SECONDS][0]) // STEP_SECONDS
     rows = _fill_rows(meter, ledger, peer, standing, lambda done: progress(done, total))
     store.open(OLDEST_TIME)  # the newest row may be another one now
     means = _fill_means(meter, ledger, peer, standing)
-    pulses = _counter(counted, ledger, standing)
+    pulses = _counter(counted, own, ledger, standing)
     store.save_register(pulses, ledger_time(ledger))
     _add_gaps(store, standing.gaps)
-    return Restored(rows, means, counted, pulses, standing.offset_kwh)
+    return Restored(rows, means, counted, pulses, standing.offset_kwh, tuple(notes))
 
 
 def _fill_rows(meter: str, ledger: Ledger, peer: Peer, standing: Standing, progress: Callable[[int], None]) -> int:
     """Put the mirror's rows where there are none here, oldest first; returns how many."""
     after, until = standing.spans[STEP_SECONDS]
     filled = 0
-    for unit in units(STEP_SECONDS, after, until):
-        newest = ledger.newest()
-        own = newest.time if newest else None
+    for unit in _different(meter, ledger, peer, Unit(STEP_SECONDS, after, until)):
+        own = ledger_time(ledger) or None
         for part in _split(unit, own):
             filled += _fill(ledger, part, peer.rows(meter, part), own, standing)
         progress((unit.until - after) // STEP_SECONDS)
+    progress((until - after) // STEP_SECONDS)
     return filled
+
+
+def _different(meter: str, ledger: Ledger, peer: Peer, span: Unit) -> Iterator[Unit]:
+    """The units that the mirror holds otherwise than they are here: of those alone the rows are fetched."""
+    there = peer.digests(meter, span, fresh=False)
+    return (unit for unit in units(*span) if digest(ledger.rows(unit)) != there.get(unit))
 
 
 def _split(unit: Unit, own: int | None) -> list[Unit]:
@@ -109,15 +117,29 @@ def _fill_means(meter: str, ledger: Ledger, peer: Peer, standing: Standing) -> i
     if MEAN_SECONDS not in spans or MEAN_SECONDS not in standing.spans or not ledger.newest():
         return 0
     after = max(spans[MEAN_SECONDS].after, standing.spans[MEAN_SECONDS][0])
-    until = min(spans[STEP_SECONDS].after // MEAN_SECONDS * MEAN_SECONDS, standing.spans[MEAN_SECONDS][1])
+    until = min(_quarter_end(spans[STEP_SECONDS].after), standing.spans[MEAN_SECONDS][1])
     newest = spans[MEAN_SECONDS].until + 1  # all of them lie before it
-    return sum(
-        _fill(ledger, unit, peer.rows(meter, unit), newest, standing) for unit in units(MEAN_SECONDS, after, until)
+    if after >= until:
+        return 0
+    filled = sum(
+        _fill(ledger, unit, peer.rows(meter, unit), newest, standing)
+        for unit in _different(meter, ledger, peer, Unit(MEAN_SECONDS, after, until))
     )
+    last = Unit(MEAN_SECONDS, until - MEAN_SECONDS, until)
+    if until > spans[STEP_SECONDS].after:  # made here of a part of its rows, as the rest had no room
+        ledger.put(last, merged(peer.rows(meter, last).rates, ledger.rows(last)))
+    return filled
 
 
-def _counter(counted: int, ledger: Ledger, standing: Standing) -> int:
-    """The counter: that of the mirror, and what was counted here since it was told that."""
+def _quarter_end(time: int) -> int:
+    return -(-time // MEAN_SECONDS) * MEAN_SECONDS
+
+
+def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) -> int:
+    """The counter: that of the mirror, and what was counted here since it was told that.
+
+    `own` is the newest row here before anything came back: `counted` may hold pulses that no row has yet.
+    """
     newest = ledger.newest()
     if counted >= standing.pulses or not newest:
         return max(counted, standing.pulses)
@@ -127,7 +149,8 @@ def _counter(counted: int, ledger: Ledger, standing: Standing) -> int:
         for rate in ledger.rows(unit)
         if rate == rate  # noqa: PLR0124 (NaN: unknown)
     )
-    return standing.pulses + round(sum(since))
+    after_rows = counted - own.pulses if own and own.time > standing.pulses_time else 0.0
+    return standing.pulses + round(sum(since) + max(0.0, after_rows))
 
 
 def ledger_time(ledger: Ledger) -> int:

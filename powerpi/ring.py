@@ -235,6 +235,8 @@ def _fresh(rates: Sequence[float]) -> array[float]:
 def _canonical(values: array[float]) -> array[float]:
     """The same values, with one bit pattern for all that are NaN."""
     if math.isnan(sum(values)):  # far quicker than to look at each, and mostly all are known
+        if all(map(math.isnan, values)):  # or none, in a year that is not over
+            return UNKNOWN * len(values)
         for index in compress(count(), map(math.isnan, values)):
             values[index] = NAN
     return values

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable
 
 from powerpi import samples, units
+from powerpi.clock import OLDEST_TIME
 from powerpi.errors import FutureError
 from powerpi.ledger import Ledger
 from powerpi.messages import Rows
@@ -41,22 +43,25 @@ class SampledMeter(MirroredMeter):
         self._stale_seconds = max(self._stale_seconds, STALE_PUSHES * sample_seconds)
         self._tally = samples.begin(*(store.last_row or (None, float(self.pulses))))
 
-    def take_sample(self, sample: Sample, now: float) -> None:
-        """Count a sample; `now` is Unix seconds.
+    def take_sample(self, sample: Sample, now: float, latest: float = math.inf) -> None:
+        """Count a sample; `now` is Unix seconds. A file whose newest row is later than `latest` is set aside.
 
-        Raises ValueError for one that is not later than the last, FutureError, StoreError; then nothing has changed.
+        Raises ValueError for one that is not later than the last, FutureError, StoreError; then no row has changed.
         """
         with self.lock:
+            if sample.time < OLDEST_TIME:
+                raise ValueError(f"the sample of {sample.time} is older than the year 2020 (Unix seconds)")
             if sample.time > now + FUTURE_SECONDS:
                 raise FutureError("rows_future", time=sample.time, seconds=int(sample.time - now))
             if sample.time == self._tally.time:  # several pulses in one second: the next sample covers them too
                 return
+            if self._tally.time is not None and self._tally.time > latest:  # by a clock that was wrong
+                self._tally = samples.begin(None, self._tally.pulses)
             tally, block = samples.feed(self._tally, sample, self._imp_per_kwh, self._sample_seconds)
             self._save_facts(Facts(self.name, self.facts.label if self.facts else self.name, self._imp_per_kwh, 0.0))
             if block:
                 rows = Rows(STEP_SECONDS, block.after, array("d", block.rates))
-                self._check(rows, now)
-                self._attempt("rows", lambda: self._append(rows, block.pulses, now))
+                self._store(rows, block.pulses, now, latest)
             self._tally = tally
             if int(tally.pulses) > self.pulses and block:  # a register for each sample would wear the disk
                 self.raise_counter(int(tally.pulses))

@@ -215,6 +215,11 @@ class Store:
         return self._register.pulses
 
     @property
+    def stored_pulses_time(self) -> int:
+        """The time of the newest row when the lifetime counter came to disk; 0: it never did, or there was none."""
+        return self._register.time
+
+    @property
     def known_until(self) -> int:
         """Up to when something is known of the meter, in Unix seconds; 0: nothing is."""
         return self.last_row.time if self.last_row else self._register.time

@@ -5,13 +5,16 @@ The RRD is the queue: what the mirror does not hold yet is read from it, oldest 
 
 from __future__ import annotations
 
+import math
+import operator
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import compress, count, filterfalse
 from typing import TYPE_CHECKING, NamedTuple
 
 from powerpi.digests import UNIT_ROWS, Unit, digest, units
 from powerpi.errors import OutOfStepError, TooLargeError
-from powerpi.layout import MEAN_SECONDS
+from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Push, Rows, Standing, State
 from powerpi.pulses import STEP_SECONDS, Row
@@ -59,7 +62,7 @@ class Twin:
         Yields after every message. Raises PeerError, StoreError: the next call asks anew what the mirror holds.
         """
         standing, self._standing = self._standing or self._peer.standing(self.meter), None
-        newest, told = self._ledger.newest(), list[State]()
+        newest, told, behind = self._ledger.newest(), list[State](), 0
 
         def telling() -> State | None:
             said = state()
@@ -71,14 +74,16 @@ class Twin:
                 for said in self._send(standing, newest, telling):
                     standing = said
                     ahead = max(0, standing.pulses - told[-1].pulses) if told else 0
-                    yield Progress(rows_behind(newest, standing), standing.newest, standing.watched, ahead)
+                    behind = rows_between(standing.newest or 0, newest.time) if newest else 0
+                    yield Progress(behind, standing.newest, standing.watched, ahead)
             except OutOfStepError:
                 if tries == ASK_TRIES:
                     raise
-                standing = self._peer.standing(self.meter)
-                continue
-            break
+                standing, behind = self._peer.standing(self.meter), 1
+            if not behind:  # otherwise the mirror was restored from a backup since it last said what it holds
+                break
         self._standing = standing
+        self._most_rows = UNIT_ROWS  # in step: what was in the way of long messages may be over when there are more
 
     def _send(self, standing: Standing, newest: Row | None, state: Callable[[], State | None]) -> Iterator[Standing]:
         """What the mirror says to each message."""
@@ -88,7 +93,7 @@ class Twin:
             return
         ahead = _pulses(self._rows(Unit(STEP_SECONDS, first, newest.time)))
         while first < newest.time:
-            rows = self._known(first, min(newest.time, first + self._most_rows * STEP_SECONDS))
+            rows = self._known(first, min(newest.time, first + self._most_rows * STEP_SECONDS), newest.time)
             if not rows.rates:
                 first = rows.after
                 continue
@@ -126,10 +131,14 @@ class Twin:
     def _rows(self, span: Unit) -> Iterator[array[float]]:
         return (self._ledger.rows(unit) for unit in units(*span))
 
-    def _known(self, after: int, until: int) -> Rows:
-        """The rows in (after, until] without the unknown ones at their beginning; at worst none, after `until`."""
+    def _known(self, after: int, until: int, newest: int) -> Rows:
+        """The rows in (after, until] without the unknown ones at their beginning; at worst none, after `until`.
+
+        The newest of all is never left out: the mirror learns how far the time is known to be unknown.
+        """
         rates = self._ledger.rows(Unit(STEP_SECONDS, after, until))
-        unknown = next((place for place, rate in enumerate(rates) if rate == rate), len(rates))  # noqa: PLR0124 (NaN)
+        unknown = next(compress(count(), map(operator.eq, rates, rates)), len(rates))  # NaN differs from itself
+        unknown = min(unknown, len(rates) - (until == newest))
         return Rows(STEP_SECONDS, after + unknown * STEP_SECONDS, rates[unknown:])
 
     # ------------------------------------------------------------ comparing
@@ -146,8 +155,9 @@ class Twin:
         verdict = Verdict(until)
         for step in spans.keys() & standing.spans.keys():
             after = max(spans[step].after, standing.spans[step][0])
-            # the means of the last year follow from the rows of both ends, older ones stand for themselves
-            end = until if step == STEP_SECONDS else spans[STEP_SECONDS].after // MEAN_SECONDS * MEAN_SECONDS
+            # the means of the last year follow from the rows of both ends; from where rows are lost they are compared
+            lost = -(-spans[STEP_SECONDS].after // MEAN_SECONDS) * MEAN_SECONDS
+            end = until if step == STEP_SECONDS else min(lost, until // MEAN_SECONDS * MEAN_SECONDS)
             if after < end:
                 verdict = self._compare(Unit(step, after, end), fresh, verdict)
         return verdict
@@ -157,26 +167,28 @@ class Twin:
         for unit, text in here.digests.items():
             other = there.get(unit)
             if text == other:
-                continue
-            if unit in here.changed:
-                verdict = self._heal(unit, here.changed[unit], verdict)
+                if unit in here.changed:
+                    self._ledger.forget(unit)  # it says nothing any more: both ends hold the same
             elif self._explained.get(unit, ())[:2] == (text, other):
                 verdict = _more(verdict, only_there_rows=self._explained[unit][2])
             else:
-                verdict = self._repair(unit, text, verdict)
+                verdict = self._put_right(unit, here.changed.get(unit, text), verdict)
         return verdict
 
-    def _heal(self, unit: Unit, kept: str, verdict: Verdict) -> Verdict:
+    def _put_right(self, unit: Unit, kept: str, verdict: Verdict) -> Verdict:
+        """Rows that are no longer those whose digest was kept are healed and never sent, all others are sent."""
+        ours, theirs = self._ledger.rows(unit), self._peer.rows(self.meter, unit).rates
+        return (self._repair if digest(ours) == kept else self._heal)(unit, kept, ours, theirs, verdict)
+
+    def _heal(self, unit: Unit, kept: str, ours: array[float], theirs: array[float], verdict: Verdict) -> Verdict:
         """Fetch rows that have changed on the disk here from the mirror, if it holds them as they once were."""
-        theirs, ours = self._peer.rows(self.meter, unit).rates, self._ledger.rows(unit)
         if digest(theirs) != kept:
             return _more(verdict, damaged_rows=len(ours))
         self._ledger.put(unit, theirs)
         return _more(verdict, healed_rows=_different(ours, theirs))
 
-    def _repair(self, unit: Unit, text: str, verdict: Verdict) -> Verdict:
+    def _repair(self, unit: Unit, text: str, ours: array[float], theirs: array[float], verdict: Verdict) -> Verdict:
         """Send the rows of a unit again, but for those that only the mirror knows."""
-        ours, theirs = self._ledger.rows(unit), self._peer.rows(self.meter, unit).rates
         whole = merged(ours, theirs)
         different = _different(whole, theirs)
         if different:
@@ -186,12 +198,9 @@ class Twin:
         return _more(verdict, repaired_rows=different, only_there_rows=only_there)
 
 
-def rows_behind(newest: Row | None, standing: Standing) -> int:
-    """How many rows on disk here are not at the mirror, unknown ones included; after a lost year no more than that."""
-    if newest is None:
-        return 0
-    missing = (newest.time - (standing.newest or 0)) // STEP_SECONDS
-    return max(0, min(missing, 366 * 86400 // STEP_SECONDS))
+def rows_between(acknowledged: int, newest: int) -> int:
+    """How many rows lie between two of them, unknown ones included: of those that are held here, a year at most."""
+    return max(0, min(newest - acknowledged, LOSSLESS_DAYS * 86400) // STEP_SECONDS)
 
 
 def _no_rows(standing: Standing, newest: Row | None) -> Rows:
@@ -200,7 +209,7 @@ def _no_rows(standing: Standing, newest: Row | None) -> Rows:
 
 def _pulses(parts: Iterator[array[float]]) -> float:
     """How many pulses the known rows hold."""
-    return STEP_SECONDS * sum(rate for part in parts for rate in part if rate == rate)  # noqa: PLR0124 (NaN)
+    return STEP_SECONDS * sum(sum(filterfalse(math.isnan, part)) for part in parts)
 
 
 def _different(some: array[float], others: array[float]) -> int:

@@ -194,6 +194,8 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "push_identical": {"en": "identical up to {time}", "de": "identisch bis {time}"},
     "push_behind": {"en": "{rows} rows behind", "de": "{rows} Zeilen zurück"},
     "push_behind_since": {"en": "{rows} rows behind since {time}", "de": "{rows} Zeilen zurück seit {time}"},
+    "push_behind_one": {"en": "1 row behind", "de": "1 Zeile zurück"},
+    "push_behind_one_since": {"en": "1 row behind since {time}", "de": "1 Zeile zurück seit {time}"},
     "push_out_of_step": {"en": "not in step yet", "de": "noch nicht auf gleichem Stand"},
     "push_out_of_step_since": {"en": "not in step since {time}", "de": "nicht auf gleichem Stand seit {time}"},
     "push_why_clock": {"en": "the clock is not set yet", "de": "die Uhr ist noch nicht gestellt"},

@@ -23,7 +23,7 @@ ORDER = (
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "ring", "digests", "ledger", "wire", "messages",  # rows that travel
-    "telling", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
+    "telling", "reasons", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
     "mirrored", "sampled", "mirror",  # from the senders
     "house", "furnish",  # what is behind the page
     "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "as_json", "web",  # the page
@@ -39,10 +39,10 @@ ONLY_IMPORTERS = {
     "waitress": {"server"},
     "configparser": {"ini"},
     "argparse": {"cli"},
-    "subprocess": {"reader", "locales"},
+    "subprocess": {"reader", "locales", "demo"},
     "ctypes": {"clock", "daemon"},
     "requests": {"peer"},
-    "urllib3": {"peer"},
+    "urllib3": {"reasons"},
 }
 THIRD_PARTY = {"gpiozero", "rrdtool", "bottle", "waitress"}
 EXTRAS = {"push": {"requests"}}

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from conftest import ClockedFactory, HandClock
+from pair import PASSWORD, SENDER, Mirroring, Pi
 
 from powerpi import check, config
 from powerpi.check import RRD_BYTES, Finding
 from powerpi.clock import kernel_synchronised
-from powerpi.config import Settings
+from powerpi.config import Settings, load
 from powerpi.errors import PinError
 from powerpi.folder import locked_folder
 from powerpi.store import Store
@@ -232,3 +233,56 @@ def test_everything_is_looked_at_in_the_order_of_need(monkeypatch: pytest.Monkey
     found = list(check.findings(with_(state=tmp_path)))
     assert [finding.what for finding in found] == ["state", "clock", "port", "rrdtool", "meter house", "meter pump"]
     assert all(finding.said for finding in found)
+
+
+# ---------------------------------------------------------------- the mirror
+
+
+def config_of(folder: Path, push: str) -> Path:
+    path = folder / "powerpi.conf"
+    path.write_text(f"[powerpi]\nstate = {folder}\nnetwork_time = no\ntimezone = UTC\n[meter house]\ngpio = 24\n{push}")
+    return path
+
+
+def test_a_configuration_without_passwords_may_be_read_by_all(tmp_path: Path) -> None:
+    path = config_of(tmp_path, "")
+    assert check.check_secrets(path, load(path)) is None
+
+
+@pytest.mark.parametrize(("mode", "right"), [(0o640, True), (0o600, True), (0o644, False), (0o641, False)])
+def test_a_password_is_for_owner_and_group_alone(tmp_path: Path, mode: int, right: bool) -> None:
+    path = config_of(tmp_path, "[push]\nurl = http://127.0.0.1:9/\nuser = pi-hq\npassword = geheim\n")
+    path.chmod(mode)
+    found = check.check_secrets(path, load(path))
+    assert found
+    assert found.right is right
+    assert "geheim" not in found.said
+    assert right or f"chmod 640 {path}" in found.said
+
+
+def test_a_mirror_that_answers_says_what_it_holds(tmp_path: Path, clock: HandClock) -> None:
+    with Mirroring(tmp_path / "mirror", clock).serving() as mirroring:
+        settings = load(config_of(tmp_path, f"[push]\nurl = {mirroring.url}\nuser = {SENDER}\npassword = {PASSWORD}\n"))
+        assert settings.push
+        empty = check.check_mirror(settings, settings.push)
+        assert empty == Finding("mirror", True, "127.0.0.1 answers, it holds nothing yet")
+        pi = Pi(tmp_path / "pi", mirroring.url)
+        pi.write(2)
+        clock.now += 100
+        pi.push()
+        held = check.check_mirror(settings, settings.push)
+    assert held == Finding("mirror", True, "127.0.0.1 answers, it holds house up to 2023-11-14 22:13:30")
+
+
+def test_a_mirror_that_is_away_is_wrong(tmp_path: Path) -> None:
+    settings = load(config_of(tmp_path, "[push]\nurl = http://127.0.0.1:9/\nuser = pi-hq\npassword = geheim\n"))
+    assert settings.push
+    found = check.check_mirror(settings, settings.push)
+    assert (found.what, found.right) == ("mirror", False)
+    assert found.said.startswith("127.0.0.1 cannot be reached: ")
+
+
+def test_the_old_server_can_only_be_asked_by_sending(tmp_path: Path) -> None:
+    settings = load(config_of(tmp_path, "[push]\nurl = https://power.example.org/get.php\nprotocol = get.php\n"))
+    assert settings.push
+    assert check.check_mirror(settings, settings.push).right is None

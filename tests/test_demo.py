@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -53,3 +61,32 @@ def test_history_goes_on_where_it_ended(tmp_path: Path) -> None:
 def test_a_recorded_load_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_of(WISHES._replace(load=tmp_path / "none.csv"))
+
+
+def test_a_mirror_runs_beside_the_house_and_ends_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "powerpi", "demo", "--mirror", "--empty", "--port", "0", "--state", str(tmp_path)]
+    demo = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
+    try:
+        assert demo.stdout
+        said = "".join(islice(demo.stdout, 4))
+        mirror = re.search(r"Its mirror is at +(http://localhost:\d+/)", said)
+        assert mirror, said
+        meters: list[dict[str, object]] = []
+        deadline = time.monotonic() + 30
+        while not meters and time.monotonic() < deadline:
+            time.sleep(0.1)  # other processes: it comes when it comes
+            with suppress(OSError):
+                meters = meters_at(mirror[1])
+        demo.terminate()
+        assert demo.wait(20) == 0
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert [(meter["label"], meter["received_from"]) for meter in meters] == [("House", "house")]
+    with pytest.raises(OSError):
+        meters_at(mirror[1])
+
+
+def meters_at(page: str) -> list[dict[str, object]]:
+    with urllib.request.urlopen(f"{page}api/v1/meters", timeout=5) as answer:
+        return list(json.load(answer)["meters"])

@@ -13,6 +13,8 @@ from test_architecture import TREES, imported_rooms
 
 from powerpi import cli, daemon
 from powerpi.keys import SECTIONS, Key, heading
+from powerpi.push_status import PushStatus
+from powerpi.readings import MeterReading
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -116,6 +118,24 @@ def test_every_command_line_of_the_readme_can_be_parsed() -> None:
 def test_the_configurations_place_is_told() -> None:
     assert "/etc/powerpi.conf" in chapter("## Configuration")
     assert Path("/etc/powerpi.conf") == cli.parser().parse_args(["run"]).config
+
+
+# ---------------------------------------------------------------- the API
+
+
+def told_fields(first: str) -> list[str]:
+    """The names in the first column of the table that begins with `first`."""
+    tables = re.findall(r"(?:^\|.*\n)+", chapter("## What the page offers"), flags=re.MULTILINE)
+    names = [[name for row in rows(table) for name in re.findall(r"`(\w+)`", row[0])] for table in tables]
+    return next(table for table in names if table and table[0] == first)
+
+
+def test_every_field_of_a_reading_is_told() -> None:
+    assert sorted(told_fields("meter")) == sorted(MeterReading._fields)
+
+
+def test_every_field_of_the_mirrors_standing_is_told() -> None:
+    assert sorted(told_fields("host")) == sorted([*PushStatus._fields, "text"])
 
 
 # ---------------------------------------------------------------- exit codes

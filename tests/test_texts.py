@@ -34,6 +34,7 @@ FAMILIES = {
         *(f"push_{key}" for key in (*AT_ONCE, *LATER, "damaged", "only_there", "counter")),
     ),
     "push_behind": ("since",),
+    "push_behind_one": ("since",),
     "push_out_of_step": ("since",),
     "push_why": ("clock", *AT_ONCE, *LATER),
 }  # fmt: skip
