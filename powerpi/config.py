@@ -132,7 +132,9 @@ def parse(text: str) -> Settings:
     accepting = single["mirror"].get("accept", False)
     faults += _together(many, push, accepting)
     if many["sender"] and "accept" not in sections.get("mirror", {}):
-        faults.append(f"[mirror {many['sender'][0]['name']}]: wanted accept = yes (or no) in a section [mirror] as well")
+        faults.append(
+            f"[mirror {many['sender'][0]['name']}]: wanted accept = yes (or no) in a section [mirror] as well"
+        )
     if faults:
         raise ConfigError(faults)
     meters = tuple(MeterSettings(**{**values, "label": values["label"] or values["name"]}) for values in many["meter"])

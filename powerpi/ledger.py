@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from powerpi import digests, layout, ring, undo
 from powerpi.digests import Kept, Unit
-from powerpi.errors import BusyError
+from powerpi.errors import BusyError, DamagedError
 from powerpi.folder import storing
 from powerpi.layout import ARCHIVES_SECONDS, Layout
 from powerpi.pulses import STEP_SECONDS, Row
@@ -131,18 +131,20 @@ class Ledger:
             for _ in range(READ_TRIES):
                 before = self._at_rest()
                 if before:
-                    result = read(layout.parse(*before))
-                    if self._at_rest() == before:
-                        return result
+                    try:
+                        result = read(layout.read(self.rrd))
+                    except DamagedError:  # or seen while it was half changed
+                        if self._at_rest() == before:
+                            raise
+                    else:
+                        if self._at_rest() == before:
+                            return result
                 time.sleep(READ_PAUSE_SECONDS)
         raise BusyError(f"{self.rrd} is being written for longer than {READ_TRIES * READ_PAUSE_SECONDS:g} s")
 
     def _at_rest(self) -> tuple[bytes, int] | None:
-        """The header and the size of the file; None while rows are being written. Raises OSError."""
-        if undo.read(self._undo):
-            return None
-        head, size = layout.read_head(self.rrd)
-        return head[: layout.parse(head, size).header_bytes], size
+        """The file's first bytes, with the header, and its size; None while rows are being written. Raises OSError."""
+        return None if undo.read(self._undo) else layout.read_head(self.rrd)
 
 
 def _spans(header: Layout) -> dict[int, Span]:

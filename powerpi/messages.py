@@ -61,6 +61,7 @@ class Push(NamedTuple):
     rows: Rows
     pulses: float | None
     state: State | None  # None: rows of the past
+    newest: int | None = None  # the newest row that the mirror is thought to hold; None: not said
 
 
 class Standing(NamedTuple):
@@ -127,7 +128,7 @@ def read_rows(message: Mapping[str, Any], most: int = UNIT_ROWS) -> Rows:
 def push_message(push: Push) -> dict[str, Any]:
     """New rows and the present state as a message."""
     state = None if push.state is None else _state_message(push.state)
-    return {**rows_message(push.rows), "pulses": push.pulses, "state": state}
+    return {**rows_message(push.rows), "pulses": push.pulses, "state": state, "newest": push.newest}
 
 
 def read_push(message: Mapping[str, Any]) -> Push:
@@ -139,7 +140,8 @@ def read_push(message: Mapping[str, Any]) -> Push:
     if rows.rates and pulses is None:
         raise WireError("pulses is missing: wanted the counter at the last row")
     state = message.get("state")
-    return Push(rows, pulses, None if state is None else _read_state(mapping(state, "state")))
+    newest = maybe(message.get("newest"), time_on_grid, "newest", STEP_SECONDS)
+    return Push(rows, pulses, None if state is None else _read_state(mapping(state, "state")), newest)
 
 
 def _state_message(state: State) -> dict[str, Any]:

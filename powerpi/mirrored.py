@@ -121,8 +121,9 @@ class MirroredMeter:
         Then its sender begins anew, and so does `_append`. Raises StoreError.
         """
         row = self.store.last_row
-        if row is None or row.time > latest or not self.store.rrd.exists():
-            return None, {}
+        with storing(self.store.rrd):
+            if row is None or row.time > latest or not self.store.rrd.exists():
+                return None, {}
         try:
             return row, self.ledger.spans()
         except DamagedError:
@@ -135,6 +136,9 @@ class MirroredMeter:
         StoreError; then no row has changed.
         """
         with self.lock:
+            newest = self._held(latest)[0]
+            if push.newest is not None and push.newest != (newest.time if newest else None):
+                raise ConflictError("rows_conflict", after=push.newest, newest=newest.time if newest else 0)
             if push.rows.rates:
                 self._store(push.rows, push.pulses or 0.0, now, latest)
             if push.state:
@@ -154,10 +158,10 @@ class MirroredMeter:
 
     def _append(self, rows: Rows, pulses: float, latest: float) -> list[str]:
         """Add rows to the RRD, made if need be. Raises StoreError."""
-        notes, newest = [], self.store.last_row
+        notes, newest, held = [], self.store.last_row, self._held(latest)[0]
         if newest and newest.time > latest and self.store.rrd.exists():
             notes.append(f"its rows lay in the future and are kept as {self.store.start_anew(rows.after, 'future')}")
-        elif self._held(latest)[0] is None:
+        elif held is None:
             counted, notes = self.store.open(rows.after)
             self.pulses = max(self.pulses, counted)
             if not self.store.rrd.exists():

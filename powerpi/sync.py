@@ -89,9 +89,9 @@ class Twin:
         """What the mirror says to each message."""
         first = self._first_missing(standing, newest)
         if newest is None or first is None or first >= newest.time:
-            yield self._peer.push(self.meter, Push(_no_rows(standing, newest), None, state()))
+            yield self._peer.push(self.meter, Push(_no_rows(standing, newest), None, state(), standing.newest))
             return
-        ahead = _pulses(self._rows(Unit(STEP_SECONDS, first, newest.time)))
+        held, ahead = standing.newest, _pulses(self._rows(Unit(STEP_SECONDS, first, newest.time)))
         while first < newest.time:
             rows = self._known(first, min(newest.time, first + self._most_rows * STEP_SECONDS), newest.time)
             if not rows.rates:
@@ -99,14 +99,16 @@ class Twin:
                 continue
             until = rows.unit.until
             left = ahead - _pulses(iter([rows.rates]))
-            message = Push(rows, max(0.0, newest.pulses - left) if until < newest.time else newest.pulses, None)
+            message = Push(rows, max(0.0, newest.pulses - left), None, held)
+            if until == newest.time:
+                message = message._replace(pulses=newest.pulses, state=state())
             try:
-                answer = self._peer.push(self.meter, message._replace(state=state() if until == newest.time else None))
+                answer = self._peer.push(self.meter, message)
             except TooLargeError:
                 if not self._less():
                     raise
                 continue
-            first, ahead = until, left
+            first, ahead, held = until, left, answer.newest
             yield answer
 
     def _less(self) -> bool:

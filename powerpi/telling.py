@@ -68,4 +68,4 @@ class Telling:
 
     def forget(self) -> None:
         """It is not known what the mirror knows: it may be another one, or restored from a backup."""
-        self._told = None
+        self._told = self._telling = None

@@ -5,22 +5,27 @@ Nothing runs by itself but the web server: clocks are moved by hand, rows are wr
 
 from __future__ import annotations
 
+import http.client
+import json
 import math
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from conftest import START, HandClock
+from waitress import wasyncore
 
-from powerpi import config, daemon, passwords
+from powerpi import config, daemon, layout, passwords
 from powerpi.config import PushSettings, Settings
 from powerpi.daemon import Fate, Parts
 from powerpi.digests import units
 from powerpi.keys import POWERPI
 from powerpi.ledger import Ledger
+from powerpi.logins import basic
 from powerpi.messages import State
 from powerpi.mirrored import MirroredMeter
 from powerpi.peer import Peer
@@ -60,14 +65,17 @@ def push_settings(url: str, **changes: object) -> PushSettings:
 class Mirroring:
     """A mirror: `parts` of a real daemon, whose counting thread does not run; served at `url` while in a `with`."""
 
-    def __init__(self, folder: Path, clock: HandClock, extra: str = "", meters: str = "house") -> None:
+    def __init__(
+        self, folder: Path, clock: HandClock, extra: str = "", meters: str = "house", factory: Any = None
+    ) -> None:
+        """`factory` makes pins, where `extra` has meters that are counted here."""
         self.clock = clock
         self.settings: Settings = config.parse(
             f"[powerpi]\nstate = {folder}\nlisten = 127.0.0.1:0\ntimezone = Europe/Berlin\n[mirror]\naccept = yes\n"
             f"[mirror {SENDER}]\npassword_hash = {HASH}\nmeters = {meters}\n{extra}"
         )
         folder.mkdir(parents=True, exist_ok=True)
-        self.parts: Parts = daemon.build(self.settings, None, clock, Fate())
+        self.parts: Parts = daemon.build(self.settings, factory, clock, Fate())
         self.parts.counting.turn()  # adopts the clock
         self.port = 0
 
@@ -86,7 +94,9 @@ class Mirroring:
         try:
             yield self
         finally:
-            server.close()
+            with suppress(OSError):  # it may be closed before the trigger is pulled for this
+                server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))  # outside the loop would stumble
+            thread.join(10)
             server.task_dispatcher.shutdown()
             self.parts.reader.close()
             listening.close()
@@ -152,3 +162,60 @@ def assert_equal_ends(pi: Pi, mirror: MirroredMeter) -> None:
     for step, span in pi.ledger.spans().items():
         for unit in units(step, *span):
             assert pi.ledger.rows(unit).tobytes() == mirror.ledger.rows(unit).tobytes(), unit
+
+
+class Answer(NamedTuple):
+    """What came back; names of headers in small letters."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+LOGIN = basic(SENDER, PASSWORD)
+
+
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    login: str | None = LOGIN,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request, as plain as it can be: nothing is checked, unpacked or followed."""
+    given = {**({"Authorization": login} if login else {}), **(headers or {})}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body, given)
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, response.read())
+    finally:
+        connection.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All bytes of all files in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def flip_bit(rrd: Path, time: int, step_seconds: int = STEP_SECONDS) -> None:
+    """Let the disk change a row behind everybody's back: a bit of its mantissa."""
+    header = layout.read(rrd)
+    [archive] = [archive for archive in header.archives if archive.row_seconds == step_seconds]
+    row = (archive.phase(header.last_update) + time // step_seconds) % archive.rows
+    with rrd.open("r+b") as file:
+        file.seek(archive.begin + layout.ROW_BYTES * row + 3)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 16]))

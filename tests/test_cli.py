@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import START, HandClock
+from pair import HASH, PASSWORD, SENDER, Mirroring, Pi, flip_bit
 
-from powerpi import __version__, cli
+from powerpi import __version__, cli, passwords
 from powerpi.clock import SystemClock
+from powerpi.digests import Unit
 from powerpi.folder import locked_folder
 from powerpi.store import Store
 
@@ -238,3 +243,167 @@ def test_check_ends_with_0_when_something_only_wants_a_look(conf: Path, capsys: 
 def test_a_demo_without_its_recorded_load_ends_with_78(tmp_path: Path, capsys: Streams) -> None:
     assert cli.main(["demo", "--load", str(tmp_path / "none.csv"), "--state", str(tmp_path), "--port", "0"]) == 78
     assert "none.csv" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- push and restore
+
+
+@pytest.fixture
+def mirroring(tmp_path: Path, clock: HandClock) -> Iterator[Mirroring]:
+    clock.ahead += 86400
+    with Mirroring(tmp_path / "mirror", clock, meters="house, pump").serving() as running:
+        yield running
+
+
+def with_push(conf: Path, url: str, password: str = PASSWORD, extra: str = "") -> None:
+    with conf.open("a", encoding="utf-8") as file:
+        file.write(f"[push]\nurl = {url}\nuser = {SENDER}\npassword = {password}\n{extra}")
+
+
+def restore(conf: Path) -> int:
+    return cli.main(["restore", "--from-mirror", "--config", str(conf)])
+
+
+def test_push_sends_and_restore_fetches(conf: Path, state: Path, mirroring: Mirroring, capsys: Streams) -> None:
+    with_push(conf, mirroring.url)
+    Pi(state, mirroring.url, archive_years=0).write(10)
+    assert cli.main(["push", "--verify", "--counter", "--config", str(conf)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(" up to ")[0] for line in told] == [
+        "house: in step", "house: identical", "pump: nothing has been counted yet",
+    ]  # fmt: skip
+    assert restore(conf) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        # 9 rows of 500 W: 12.5 pulses
+        "house: 0 rows and 0 older means came back; the counter stands at 13 pulses (before: 13)",
+        "pump: 127.0.0.1 knows nothing of it",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["push", "--from-mirror"], ["password", "--config", "x"]])
+def test_wrong_arguments_of_the_mirrors_commands_end_with_2(arguments: list[str]) -> None:
+    assert asked(*arguments) == 2
+
+
+def test_a_mirror_that_is_away_ends_with_69(conf: Path, state: Path, capsys: Streams) -> None:
+    with_push(conf, "http://127.0.0.1:1")
+    Pi(state, "http://127.0.0.1:1", archive_years=0).write(10)
+    for command in (lambda: run("push", conf), lambda: restore(conf)):
+        assert command() == 69
+        assert "powerpi: 127.0.0.1 cannot be reached: Connection refused\n" in capsys.readouterr().err
+
+
+def test_a_password_that_the_mirror_does_not_know_ends_with_69(
+    conf: Path, state: Path, mirroring: Mirroring, capsys: Streams
+) -> None:
+    with_push(conf, mirroring.url, "something else")
+    Pi(state, mirroring.url, archive_years=0).write(10)
+    assert run("push", conf) == 69
+    assert "powerpi: 127.0.0.1 does not take this user and password" in capsys.readouterr().err
+
+
+def test_rows_that_differ_on_both_ends_and_cannot_be_put_right_end_with_1(
+    conf: Path, state: Path, mirroring: Mirroring
+) -> None:
+    with_push(conf, mirroring.url)
+    pi = Pi(state, mirroring.url, archive_years=0)
+    pi.write(2 * 8640)
+    mirroring.clock.now += 2 * 86400
+    assert run("push", conf) == 0
+    midnight = START // 86400 * 86400 + 86400
+    pi.ledger.digests(10, midnight, midnight + 86400)
+    flip_bit(pi.store.rrd, midnight + 5000)
+    mirroring.meter().ledger.put(Unit(10, midnight + 6000, midnight + 6010), [9.0])
+    assert cli.main(["push", "--verify", "--config", str(conf)]) == 1
+
+
+def test_a_folder_that_the_daemon_holds_ends_restore_with_74_and_lets_push_go_on(
+    conf: Path, state: Path, mirroring: Mirroring, capsys: Streams
+) -> None:
+    with_push(conf, mirroring.url)
+    Pi(state, mirroring.url, archive_years=0).write(10)
+    with locked_folder(state):
+        assert restore(conf) == 74
+        assert "is in use by another powerpi; stop that one first" in capsys.readouterr().err
+        assert run("push", conf) == 0
+
+
+def test_a_store_that_cannot_be_read_ends_push_with_74(
+    conf: Path, state: Path, mirroring: Mirroring, capsys: Streams
+) -> None:
+    with_push(conf, mirroring.url)
+    state.mkdir()
+    (state / "house.rrd").write_bytes(b"something else")
+    with locked_folder(state):  # a daemon would have set it aside at its start
+        assert run("push", conf) == 74
+    assert f"powerpi: {state}/house.rrd is not an RRD\n" in capsys.readouterr().err
+
+
+def test_push_and_restore_without_a_mirror_end_with_78(conf: Path, capsys: Streams) -> None:
+    for command in (lambda: run("push", conf), lambda: restore(conf)):
+        assert command() == 78
+        assert "  [push] is missing: wanted url, user and password of a mirror\n" in capsys.readouterr().err
+
+
+def test_restore_from_a_server_that_gives_nothing_back_ends_with_78(conf: Path, capsys: Streams) -> None:
+    with_push(conf, "http://127.0.0.1:1", extra="protocol = get.php\nmeters = house\n")
+    assert restore(conf) == 78
+    assert "  [push] protocol = get.php: wanted powerpi" in capsys.readouterr().err
+
+
+def test_restore_wants_to_be_told_where_from(conf: Path, capsys: Streams) -> None:
+    assert run("restore", conf) == 2
+    assert capsys.readouterr().err == "powerpi restore: wanted --from-mirror, which says where from\n"
+
+
+# ---------------------------------------------------------------- password
+
+
+def typed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+@pytest.mark.parametrize(("option", "cost"), [([], passwords.USUAL_LOG2_N), (["--quick"], passwords.QUICK_LOG2_N)])
+def test_password_makes_a_hash_of_what_is_piped_in(
+    option: list[str], cost: int, capsys: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed(f"{PASSWORD}\nsecond line\n", monkeypatch)
+    assert cli.main(["password", *option]) == 0
+    told = capsys.readouterr()
+    [made] = told.out.splitlines()
+    assert told.err == ""
+    assert made.split("$")[:2] == ["scrypt", str(cost)]
+    assert passwords.matches(PASSWORD, passwords.read_hash(made))
+    assert made != HASH
+
+
+def test_a_password_is_asked_for_twice_on_a_terminal(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [PASSWORD, PASSWORD, "one", "another"]
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda _: answers.pop(0))
+    assert cli.main(["password", "--quick"]) == 0
+    assert passwords.matches(PASSWORD, passwords.read_hash(capsys.readouterr().out.strip()))
+    assert cli.main(["password", "--quick"]) == 65
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "powerpi: the two differ; nothing was made\n")
+
+
+def test_an_empty_password_ends_with_65(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed("", monkeypatch)
+    assert cli.main(["password"]) == 65
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("powerpi: ")
+
+
+def test_a_mirror_without_meters_of_its_own_needs_no_pins(
+    tmp_path: Path, conf: Path, capsys: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "telepathy")
+    conf.write_text(
+        f"[powerpi]\nstate = {tmp_path}/file/state\nlisten = 127.0.0.1:0\n[mirror]\naccept = yes\n"
+        f"[mirror {SENDER}]\npassword_hash = {HASH}\nmeters = house\n"
+    )
+    (tmp_path / "file").touch()
+    assert run("run", conf) == 74  # it comes as far as its files
+    assert "pins" not in capsys.readouterr().err

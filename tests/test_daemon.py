@@ -23,14 +23,18 @@ from typing import Any
 import pytest
 import rrdtool
 from conftest import START, HandClock, Line, PipeChip
+from pair import HASH, PASSWORD, SENDER
 
 from powerpi import daemon, register
 from powerpi.config import Settings, parse
 from powerpi.daemon import Fate
+from powerpi.digests import Unit, units
 from powerpi.errors import PinError, StoreError
 from powerpi.folder import locked_folder
 from powerpi.gaps import Session
+from powerpi.ledger import Ledger
 from powerpi.pin import KernelFactory
+from powerpi.pulses import Row
 from powerpi.store import Store
 from powerpi.worker import Worker
 
@@ -407,3 +411,81 @@ def test_unknown_pages_are_404_for_the_real_house_too(start: Start, tmp_path: Pa
     for path in ("/garage/day.png", "/house/decade.png", "/api/v1/meters/garage", "/nothing"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             process.get(path)
+
+
+# ---------------------------------------------------------------- a Pi and its mirror
+
+
+def health(process: Process) -> Any:
+    return json.loads(process.get("/health"))
+
+
+def waited_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """What a condition says when it is no longer nothing."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def is_connected(port: int) -> bool:
+    """Whether anybody has a connection to a port: state 01 of proc(5), net/tcp."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[2].endswith(f":{port:04X}") and line[3] == "01" for line in lines)
+
+
+def mirror_config(folder: Path) -> Path:
+    folder.mkdir()
+    path = folder / "powerpi.conf"
+    path.write_text(
+        f"[powerpi]\nstate = {folder}/state\nlisten = 127.0.0.1:0\nnetwork_time = no\n[mirror]\naccept = yes\n"
+        f"[mirror {SENDER}]\npassword_hash = {HASH}\nmeters = house\n"
+    )
+    return path
+
+
+def test_a_pi_and_its_mirror_show_the_same_and_stop_at_once(start: Start, tmp_path: Path) -> None:
+    # a pin factory that is not there: a mirror without meters of its own asks for none
+    mirror = start("run", "--config", str(mirror_config(tmp_path / "mirror")), GPIOZERO_PIN_FACTORY="telepathy")
+    push = (
+        f"[push]\nurl = http://127.0.0.1:{mirror.port}\nuser = {SENDER}\npassword = {PASSWORD}\ninterval_seconds = 10\n"
+    )
+    state = tmp_path / "state"
+    state.mkdir()
+    store = Store(state, "house", 20, threading.Lock())
+    begun = int(time.time()) // 10 * 10 - 7200
+    store.open(begun - 10)
+    store.write([Row(begun + 10 * n, 5000 + n) for n in range(361)])  # an hour at 360 W, an hour ago
+    store.save_register(5360, begun + 3600)
+    pi = start("run", "--config", str(config_file(tmp_path, push)), GPIOZERO_PIN_FACTORY="mock")
+    pi.said("push: the mirror 127.0.0.1 is in step")
+
+    [there] = json.loads(mirror.get("/api/v1/meters"))["meters"]
+    [here] = json.loads(pi.get("/api/v1/meters"))["meters"]
+    assert there["meter_reading_watt_hours"] == here["meter_reading_watt_hours"] == 5360
+    received = Ledger(tmp_path / "mirror" / "state" / "house.rrd", threading.Lock())
+    own = Ledger(store.rrd, threading.Lock())
+    assert received.newest() == own.newest() == Row(begun + 3600, 5360)
+    rows = Unit(10, begun, begun + 3600)
+    assert set(received.rows(Unit(10, begun, begun + 10))) == {0.1}
+    parts = list(units(*rows))
+    assert [received.rows(part) for part in parts] == [own.rows(part) for part in parts]
+
+    assert b"pi-hq" in mirror.get("/")
+    assert mirror.get("/house/day.png").startswith(b"\x89PNG")
+    assert waited_for(lambda: b"127.0.0.1" in pi.get("/"))
+    assert (health(mirror)["faults"], health(pi)["faults"]) == ([], [])
+    pushing = waited_for(lambda: (said := health(pi)["push"]) and said["identical_until"] and said)
+    assert (pushing["in_step"], pushing["behind_rows"]) == (True, 0)
+
+    pi.end()
+    mirror.child.send_signal(signal.SIGSTOP)  # the kernel takes connections, and nobody answers
+    pi = start("run", "--config", str(config_file(tmp_path, push)), GPIOZERO_PIN_FACTORY="mock")
+    assert pi.port
+    waited_for(lambda: is_connected(mirror.port))
+    code, seconds = pi.end()
+    assert (code, seconds < 5) == (0, True)
+    mirror.child.send_signal(signal.SIGCONT)
+    code, seconds = mirror.end()
+    assert (code, seconds < 5) == (0, True)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from conftest import START, HandClock, Line
+from pair import STATE, Mirroring, Pi, push_settings
 
 from powerpi.config import Settings, parse
 from powerpi.daemon import Fate, Parts, build
+from powerpi.digests import Unit
 from powerpi.errors import ReaderError, UnknownNameError
 from powerpi.graph import Figures
 from powerpi.pictures import BarFigures, PictureRequest
+from powerpi.push_status import PushStatus
 from powerpi.readings import Health, Notice
 
 DAY = PictureRequest("day", "png", None, 600, 300, 1, "en")
@@ -229,3 +232,133 @@ def test_rows_locked_by_a_long_drawing_wait_and_are_not_lost(
         assert not meter.flush()
     assert meter.faults == {}
     assert meter.flush()
+
+
+# ---------------------------------------------------------------- received meters
+
+
+@pytest.fixture
+def mirroring(tmp_path: Path, clock: HandClock) -> Iterator[Mirroring]:
+    """A mirror without meters of its own, an hour and a half after the first row."""
+    clock.ahead += 5400
+    with Mirroring(tmp_path / "mirror", clock).serving() as running:
+        yield running
+
+
+@pytest.fixture
+def pi(tmp_path: Path, mirroring: Mirroring) -> Pi:
+    """A Pi that has pushed an hour at 360 W: 360 steps of a pulse each."""
+    pi = Pi(tmp_path / "pi", mirroring.url)
+    pi.write(361, watts=360)
+    pi.push()
+    return pi
+
+
+def test_a_meter_that_was_never_sent_has_no_room(mirroring: Mirroring) -> None:
+    house = mirroring.parts.house
+    assert (house.meters(), house.labels(), house.health().warnings) == ([], {}, ())
+    with pytest.raises(UnknownNameError, match="no meter 'house'"):
+        house.meter("house")
+
+
+def test_a_received_meter_is_shown_as_its_sender_shows_it(mirroring: Mirroring, pi: Pi) -> None:
+    [shown] = mirroring.parts.house.meters()
+    assert (shown.meter, shown.label, shown.received_from) == ("house", "Haus", "pi-hq")
+    assert shown.meter_reading_watt_hours == 360 + 12_500
+    assert shown.watts == pytest.approx(900)  # a pulse every 4 s, as STATE says
+    assert shown.received_time == mirroring.clock.wall()
+    assert not shown.silent
+    # START is 23:13:20 in Berlin: 2800 s of the hour are of yesterday, without the first step that nothing came before
+    assert shown.yesterday_watt_hours == pytest.approx(280)
+    assert mirroring.parts.house.picture("house", DAY).image.startswith(b"\x89PNG")
+
+
+def test_after_a_repair_sums_and_pictures_are_new(mirroring: Mirroring, pi: Pi) -> None:
+    house, request = mirroring.parts.house, DAY._replace(end=START + 3600)
+    before, [reading] = house.picture("house", request), house.meters()
+    assert house.picture("house", request) is before
+    repaired = pi.ledger.rows(Unit(10, START + 1000, START + 1100))
+    assert list(repaired) == pytest.approx([0.1] * 10)
+    pi.ledger.put(Unit(10, START + 1000, START + 1100), [0.3] * 10)  # 20 pulses more
+    assert pi.twin.verify(fresh=True).repaired_rows == 10
+    after, [repaired_reading] = house.picture("house", request), house.meters()
+    assert after.etag != before.etag
+    assert repaired_reading.yesterday_watt_hours == pytest.approx((reading.yesterday_watt_hours or 0) + 20)
+
+
+def test_rows_that_come_late_are_in_the_sums(mirroring: Mirroring, pi: Pi) -> None:
+    """Who looked at a day before all of it had come sees the rest when it has."""
+    mirroring.clock.now += 86400
+    house = mirroring.parts.house
+    [reading] = house.meters()
+    assert reading.yesterday_watt_hours == pytest.approx(80)  # 800 s after midnight
+    pi.write(720, watts=360)
+    pi.push()
+    [reading] = house.meters()
+    assert reading.yesterday_watt_hours == pytest.approx(799)  # 8000 s, and nothing in the first step written anew
+
+
+def test_another_constant_makes_all_figures_new(mirroring: Mirroring, pi: Pi) -> None:
+    [before] = mirroring.parts.house.meters()
+    list(pi.twin.catch_up(lambda: STATE._replace(imp_per_kwh=500.0, pulses=360)))
+    [after] = mirroring.parts.house.meters()
+    assert after.imp_per_kwh == 500
+    assert after.yesterday_watt_hours == pytest.approx(2 * (before.yesterday_watt_hours or 0))
+
+
+def test_a_sender_that_is_silent_is_worth_a_look(mirroring: Mirroring, pi: Pi) -> None:
+    assert mirroring.parts.house.health().warnings == ()
+    mirroring.clock.now += 181  # three messages of one a minute did not come
+    mirroring.parts.counting.turn()
+    assert mirroring.parts.house.health().warnings == (Notice("silent", "house", "3 min"),)
+    [shown] = mirroring.parts.house.meters()
+    assert (shown.silent, shown.watts) == (True, None)
+    assert shown.meter_reading_watt_hours == 12_860
+
+
+# ---------------------------------------------------------------- the mirror of this machine
+
+
+def test_what_the_mirror_needs_somebody_for_is_worth_a_look(running: Parts, clock: HandClock) -> None:
+    status = PushStatus("power.example.org", why="login", said="it says no", only_there_rows=3, counter_ahead=7)
+    running.house._push = lambda: status
+    assert running.house.push_status() is status
+    assert running.house.health() == Health(
+        (),
+        (
+            Notice("push_login", None, "it says no"),
+            Notice("push_only_there", None, "3"),
+            Notice("push_counter", None, "7"),
+        ),
+    )
+
+
+def test_without_a_mirror_nothing_is_said_of_one(running: Parts) -> None:
+    assert running.house.push_status() is None
+
+
+def test_a_pi_that_pushes_says_how_its_mirror_stands(
+    tmp_path: Path, line: Line, clock: HandClock, mirroring: Mirroring
+) -> None:
+    sent = push_settings(mirroring.url)
+    pi = parse(
+        f"[powerpi]\nstate = {tmp_path}/own\ntimezone = UTC\nnetwork_time = no\n[meter house]\ngpio = 24\n"
+        f"[push]\nurl = {mirroring.url}\nuser = {sent.user}\npassword = {sent.password}\n"
+    )
+    pi.state.mkdir()
+    parts = build(pi, line.factory, clock, Fate())
+    line.pin = parts.pins[0]
+    assert parts.push
+    count(parts, line, 60)
+    for meter in parts.counting.meters.values():
+        assert meter.flush()
+    parts.push.turn()
+    status = parts.house.push_status()
+    assert status
+    assert (status.host, status.in_step, status.behind_rows, status.why) == ("127.0.0.1", True, 0, None)
+    assert status.identical_until == START + 5400 + 590
+    assert (
+        mirroring.parts.house.meter("house").meter_reading_watt_hours
+        == parts.counting.meters["house"].store.stored_pulses
+    )
+    parts.reader.close()

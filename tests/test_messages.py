@@ -88,7 +88,7 @@ STATES = st.builds(
     AGES, st.floats(0, MOST_SECONDS), AGES, PULSES, PULSES, AGES, st.integers(1, 86400), st.none() | GAPS,
 )  # fmt: skip
 PUSHES = st.builds(
-    Push, st.builds(Rows, st.just(10), TIMES, RATES), st.floats(0, MOST_PULSES), st.none() | STATES
+    Push, st.builds(Rows, st.just(10), TIMES, RATES), st.floats(0, MOST_PULSES), st.none() | STATES, st.none() | TIMES
 )  # fmt: skip
 SPANS = st.dictionaries(st.sampled_from([10, 900]), st.tuples(TIMES, TIMES).map(sorted).map(tuple))
 STANDINGS = st.builds(

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from waitress.adjustments import Adjustments
 from powerpi import server
 from powerpi.errors import ServerError
 from powerpi.guard import PAGE_HEADERS
+from powerpi.receiving import API
 from powerpi.server import FairQueue, OneRequest, listening_socket, most_in_the_way, open_server, page_address
+from powerpi.wire import PACKED_BYTES
 
 LARGE = b"x" * 8_000_000  # more than the kernel takes for a client that does not read
 ASKED = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -67,16 +69,17 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def serving(pages: Any, listening: socket.socket | None = None) -> Iterator[Running]:
+def serving(pages: Any, listening: socket.socket | None = None, receives: bool = False) -> Iterator[Running]:
     """The pages on a server of their own; at the end it is stopped in its own thread."""
     listening = listening or listening_socket("127.0.0.1", 0)
-    web = open_server(pages, listening)
+    web = open_server(pages, listening, receives=receives)
     thread = threading.Thread(target=web.run)
     thread.start()
     try:
         yield Running(web, listening.getsockname()[1])
     finally:
-        web.trigger.pull_trigger(lambda: wasyncore.close_all(web._map))  # from outside the loop would stumble
+        with suppress(OSError):  # it may be closed before the trigger is pulled for this
+            web.trigger.pull_trigger(lambda: wasyncore.close_all(web._map))  # from outside the loop would stumble
         thread.join(10)
         web.task_dispatcher.shutdown()
     assert not thread.is_alive()
@@ -296,6 +299,83 @@ def test_a_clock_that_is_stepped_back_does_not_make_waiting_clients_immortal(
         wall = time.time
         monkeypatch.setattr(time, "time", lambda: wall() - 86400 * 365)
         assert until_closed(idle) == b""
+
+
+# ---------------------------------------------------------------- larger bodies, where a mirror receives
+
+BODY = b"x" * 200_000
+RECEIVED = API + "house"
+
+
+def posting(path: str = RECEIVED, length: int = len(BODY), login: str = "Authorization: Basic eDp5\r\n") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{login}Content-Length: {length}\r\n\r\n".encode()
+
+
+def test_a_mirror_takes_a_larger_body(hasty: float) -> None:
+    with serving(echo, receives=True) as running, running.client() as client:
+        for body in (BODY, b"", bytes(PACKED_BYTES), BODY):
+            client.sendall(posting(length=len(body)) + body)
+            assert f"{RECEIVED} {len(body)}".encode() in answer(client, f" {len(body)}".encode())
+
+
+SMALL = [
+    (True, posting("/")), (True, posting("/get.php")), (True, posting("/api/v1/mirror")), (True, posting(login="")),
+    (True, posting(login="Authorisation: Basic eDp5\r\n")), (True, posting("/x" + RECEIVED)), (False, posting()),
+    (True, posting(length=PACKED_BYTES + 1)), (True, posting(length=300_000_000)), (True, posting(length=10**30)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("receives", "asked"), SMALL, ids=[str(asked[5:90]) for _, asked in SMALL])
+def test_nothing_else_may_be_larger(receives: bool, asked: bytes) -> None:
+    """Not even begun: who says so in the headers is refused before anything is stored."""
+    with serving(echo, receives=receives) as running, running.client() as client:
+        client.sendall(asked)
+        assert until_closed(client).startswith(b"HTTP/1.1 413 ")
+        running.until(0)
+
+
+def test_a_body_in_chunks_is_given_up_where_it_grows_too_large(hasty: float) -> None:
+    asked = posting().replace(f"Content-Length: {len(BODY)}".encode(), b"Transfer-Encoding: chunked")
+    chunk = b"8000\r\n" + b"a" * 0x8000 + b"\r\n"
+    with serving(echo, receives=True) as running:
+        with running.client() as client:
+            client.sendall(asked + chunk * 5 + b"0\r\n\r\n")
+            assert answer(client, b" %d" % (5 * 0x8000))
+        with running.client() as client:
+            client.sendall(asked)
+            sent = 0
+            with suppress(ConnectionError):
+                while sent < 300_000_000:
+                    client.sendall(chunk)
+                    sent += len(chunk)
+            assert sent < 20_000_000  # what the kernel's buffers take
+
+
+def test_a_sender_that_is_slow_but_keeps_sending_is_not_hung_up_on(
+    hasty: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece in time each time, and all of it in several times the patience."""
+    monkeypatch.setattr(server, "LEAST_SENT_BYTES", 1000)
+    with serving(echo, receives=True) as running, running.client() as slow:
+        began = time.monotonic()
+        slow.sendall(posting(length=12_000))
+        for _ in range(12):
+            time.sleep(0.25 * hasty)
+            slow.sendall(BODY[:1000])
+        assert answer(slow, b"12000")
+        assert time.monotonic() - began > 2.5 * hasty
+
+
+def test_a_sender_that_dawdles_is_hung_up_on(hasty: float) -> None:
+    """Less than a piece in all that time, however often it sends a byte."""
+    with serving(echo, receives=True) as running, running.client() as loris:
+        loris.sendall(posting())
+        began = time.monotonic()
+        while not select.select([loris], [], [], 0.1)[0]:
+            loris.sendall(b"x" * 100)
+        assert until_closed(loris) == b""
+        assert time.monotonic() - began < hasty + 2
+        running.until(0)
 
 
 # ---------------------------------------------------------------- many

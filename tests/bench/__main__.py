@@ -10,10 +10,10 @@ import os
 import platform
 import sys
 
-from tests.bench import capture, card, footprint, graphs, load
+from tests.bench import capture, card, footprint, graphs, load, mirror
 from tests.bench.common import Figure, table
 
-SUBJECTS = {module.__name__.rpartition(".")[2]: module for module in (capture, graphs, footprint, load, card)}
+SUBJECTS = {module.__name__.rpartition(".")[2]: module for module in (capture, graphs, footprint, load, mirror, card)}
 
 
 def main() -> int:

@@ -18,13 +18,14 @@ from tests.vm.scenarios.clock import clock
 from tests.vm.scenarios.contact import contact
 from tests.vm.scenarios.cuts import cuts
 from tests.vm.scenarios.disk import disk
+from tests.vm.scenarios.mirror import mirror
 from tests.vm.scenarios.pins import pins
 from tests.vm.scenarios.service import service
 from tests.vm.scenarios.threads import threads
 
 # the longest first, so that two machines end at about the same time
 SCENARIOS: dict[str, Callable[[Lab], Iterator[Result]]] = {
-    scenario.__name__: scenario for scenario in (cuts, contact, pins, disk, clock, threads, service)
+    scenario.__name__: scenario for scenario in (cuts, mirror, contact, pins, disk, clock, threads, service)
 }
 
 

@@ -54,11 +54,11 @@ def source(uncommitted: bool) -> bytes:
     return subprocess.run(packed, cwd=TOP, input=names, stdout=subprocess.PIPE, check=True).stdout
 
 
-def install(machine: Machine, uncommitted: bool) -> None:
-    """Install PowerPi as a service that starts with the machine, and what the scenarios need beside it."""
+def install(machine: Machine, packed: bytes) -> None:
+    """Install PowerPi (a tar file) as a service that starts with the machine, and what the scenarios need beside it."""
     helpers = ["tar", "-c", "-C", str(GUEST), "--exclude", "__pycache__", "."]
     machine.run(HELP, subprocess.run(helpers, stdout=subprocess.PIPE, check=True).stdout)
-    machine.run(INSTALL, source(uncommitted), timeout=900)
+    machine.run(INSTALL, packed, timeout=900)
     configure(machine)
 
 
@@ -70,10 +70,14 @@ def config_text(meters: Mapping[str, int], flush_seconds: int, register_seconds:
 
 
 def configure(
-    machine: Machine, meters: Mapping[str, int] | None = None, flush_seconds: int = 300, register_seconds: int = 60
+    machine: Machine,
+    meters: Mapping[str, int] | None = None,
+    flush_seconds: int = 300,
+    register_seconds: int = 60,
+    sections: str = "",
 ) -> None:
-    """Write the configuration; it counts from the next start on."""
-    text = config_text(meters or {HOUSE: GPIO}, flush_seconds, register_seconds)
+    """Write the configuration, with further sections; it counts from the next start on."""
+    text = config_text({HOUSE: GPIO} if meters is None else meters, flush_seconds, register_seconds) + sections
     command = "cat >/etc/powerpi.conf && chmod 640 /etc/powerpi.conf && chown root:powerpi /etc/powerpi.conf && sync"
     machine.run(command, text.encode())
 

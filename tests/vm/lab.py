@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,15 +22,19 @@ class Lab:
 
     def __init__(self, image: Image, folder: Path) -> None:
         self._image = image
-        self._folder = folder
+        self.folder = folder
         self._installed = folder / "installed.qcow2"
+        self.checkout = folder / "checkout"  # what is installed in the machines
 
     def install(self, uncommitted: bool) -> None:
         """Make the disk that all others begin with."""
         progress("installing PowerPi in a machine")
-        machine = Machine(self._image, overlay(self._image.disk, "raw", self._installed), self._folder / "install")
+        packed = house.source(uncommitted)
+        self.checkout.mkdir()
+        subprocess.run(["tar", "-x", "-C", str(self.checkout)], input=packed, check=True)
+        machine = Machine(self._image, overlay(self._image.disk, "raw", self._installed), self.folder / "install")
         with machine.running():
-            house.install(machine, uncommitted)
+            house.install(machine, packed)
             machine.shut_down()
 
     def machine(self, name: str, spare: bool = False, counted: bool = False) -> Machine:
@@ -37,7 +42,7 @@ class Lab:
 
         `counted`: its clock counts instructions, so that times do not depend on how busy the host is.
         """
-        folder = self._folder / name
+        folder = self.folder / name
         folder.mkdir()
         second = folder / "spare.raw" if spare else None
         if second:

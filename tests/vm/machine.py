@@ -72,20 +72,19 @@ class Machine:
         self._counted = counted
         self._disks = [(disk, "qcow2"), *([(spare, "raw")] if spare else [])]  # /dev/vda, /dev/vdb
         self._qemu: subprocess.Popen[bytes] | None = None
-        self._ssh_port = self._page_port = 0
+        self._ssh_port, self.page_port = free_port(), free_port()  # on the host; the same ones after a cut
         self._boots = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.truth.touch()
 
     def start(self, clock: str = "utc") -> None:
         """Switch it on; `clock` is what its hardware clock shows: utc, or a time such as 2024-12-31T23:00:00."""
-        self._ssh_port, self._page_port = free_port(), free_port()
         self._boots += 1
         with (self.folder / "qemu.log").open("ab") as log:
             self._qemu = subprocess.Popen(self._command(clock), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _command(self, clock: str) -> list[str]:
-        ports = f"hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22,hostfwd=tcp:127.0.0.1:{self._page_port}-:{PAGE_PORT}"
+        ports = f"hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22,hostfwd=tcp:127.0.0.1:{self.page_port}-:{PAGE_PORT}"
         options = [
             *("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(MEMORY_MB)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-rtc", f"base={clock}"),
@@ -122,6 +121,14 @@ class Machine:
             raise CommandError(f"`{command}` ended with {done.returncode}: {said}")
         return done.stdout.decode()
 
+    def fetch(self, path: str, target: Path) -> Path:
+        """Copy a file out of the machine. Raises CommandError."""
+        done = self._ssh(f"cat {path}")
+        if done.returncode:
+            raise CommandError(f"{path} cannot be read: {done.stderr.decode(errors='replace').strip()}")
+        target.write_bytes(done.stdout)
+        return target
+
     def spawn(self, command: str) -> subprocess.Popen[bytes]:
         """Run a shell command beside others."""
         return subprocess.Popen(self._ssh_command(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -153,7 +160,7 @@ class Machine:
     def get(self, path: str, timeout: float = 20.0) -> Answer:
         """Ask the page's server. Raises OSError while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._page_port}{path}", timeout=timeout) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.page_port}{path}", timeout=timeout) as answer:
                 return Answer(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read())
