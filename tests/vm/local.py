@@ -25,9 +25,9 @@ CHUNK_BYTES = 65536
 
 
 class Local:
-    """The program in `checkout` with its state in `folder`; `sections` are those of its configuration but [powerpi]."""
+    """The program in `checkout` with its state in `folder`; `rest` is what its configuration says beyond a few keys of [powerpi]."""
 
-    def __init__(self, checkout: Path, folder: Path, sections: str) -> None:
+    def __init__(self, checkout: Path, folder: Path, rest: str) -> None:
         self.state = folder / "state"
         self.port = free_port()
         self.paused = False
@@ -37,7 +37,7 @@ class Local:
         self._process: subprocess.Popen[bytes] | None = None
         self.state.mkdir(parents=True, exist_ok=True)
         own = f"state = {self.state}\nlisten = 127.0.0.1:{self.port}\ntimezone = Europe/Berlin\nnetwork_time = no\n"
-        self._config.write_text(f"[powerpi]\n{own}{sections}", encoding="utf-8")
+        self._config.write_text(f"[powerpi]\n{own}{rest}", encoding="utf-8")
 
     def run(self, command: str, *options: str) -> str:
         """Run a command to its end and return what it printed."""

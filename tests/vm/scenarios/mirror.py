@@ -76,7 +76,7 @@ def _push_section(url: str, password: str) -> str:
 
 def _pi_in_machine(lab: Lab, history: Path, known: str, password: str) -> Iterator[Result]:
     machine = lab.machine("mirrored")
-    there = Local(lab.checkout, machine.folder / "there", known)
+    there = Local(lab.checkout, machine.folder / "there", f"host_names = {NAME}\n{known}")
 
     def health() -> dict[str, Any] | None:
         return _push_of(machine)
