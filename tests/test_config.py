@@ -535,9 +535,8 @@ def test_an_empty_section_of_a_sender_or_viewer_says_all_that_is_missing() -> No
 @pytest.mark.parametrize("kind", ["mirror", "viewer"])
 @pytest.mark.parametrize("name", ["Anna", "a b", "a:b", "-a", "ä", "x" * 33])
 def test_names_of_senders_and_viewers_are_as_plain_as_those_of_meters(kind: str, name: str) -> None:
-    [fault] = faults(
-        f"{METER}[mirror]\naccept = no\n[{kind} {name}]\npassword_hash = {HASH}\n{'meters = hut' if kind == 'mirror' else ''}"
-    )
+    meters = "meters = hut" if kind == "mirror" else ""
+    [fault] = faults(f"{METER}[mirror]\naccept = no\n[{kind} {name}]\npassword_hash = {HASH}\n{meters}")
     assert fault == f"[{kind} {name}] name {name!r}: wanted 1 to 32 of a-z, 0-9, - and _"
 
 
