@@ -20,10 +20,9 @@ from powerpi.keys import POWERPI
 from powerpi.ledger import Ledger
 from powerpi.messages import State
 from powerpi.progress import Progress
-from powerpi.push import Course
-from powerpi.sending import course, open_peer
+from powerpi.sending import open_peer
 from powerpi.store import Store
-from powerpi.sync import Verdict
+from powerpi.sync import Twin, Verdict
 
 if TYPE_CHECKING:
     from powerpi.peer import Peer
@@ -33,29 +32,26 @@ def push(settings: Settings, verify: bool, counter: bool) -> int:
     """Send all rows on disk that the mirror lacks, with a progress bar; `verify` compares all rows afterwards.
 
     `counter` has the mirror take the counters of this machine. Works while the daemon runs, and while it does not.
-    Returns the exit code: 1 when rows still differ after they were put right.
+    Returns the exit code: 1 when rows that are known here still differ after they were put right.
     Raises ConfigError, PeerError, StoreError.
     """
     wanted = _pushed(settings)
     if not SystemClock(settings.network_time).trusted():
         raise PeerError("the clock is not synchronised; nothing is sent with times that may be wrong")
-    if counter and wanted.protocol != POWERPI:
-        raise ConfigError([f"[push] protocol = {wanted.protocol}: wanted {POWERPI}, such a server has no counter"])
     identical = True
     with _peer(wanted) as peer, _at_rest(settings) as running:
         for meter in _sent(settings, wanted):
             if not (settings.state / f"{meter.name}.rrd").exists():
                 print(f"{meter.name}: nothing has been counted yet")
                 continue
-            ledger = Ledger(settings.state / f"{meter.name}.rrd", Lock())
-            way = course(settings, meter.name, ledger, peer)
+            twin = Twin(meter.name, Ledger(settings.state / f"{meter.name}.rrd", Lock()), peer)
             if counter:
                 peer.replace_counter(meter.name, _stored_pulses(settings, meter))
             # a daemon that runs knows more of this moment
             state = None if running else _state(settings, meter, wanted.interval_seconds)
-            _send(way, state)
+            _send(twin, state)
             if verify:
-                verdict, said = _compared(way, peer, settings.timezone)
+                verdict, said = _compared(twin, peer, settings.timezone)
                 identical = identical and not (verdict.repaired_rows or verdict.healed_rows or verdict.damaged_rows)
                 print(f"{meter.name}: {said}")
     return 0 if identical else 1
@@ -65,24 +61,26 @@ def _sent(settings: Settings, wanted: PushSettings) -> Iterator[MeterSettings]:
     return (meter for meter in settings.meters if meter.name in wanted.meters)
 
 
-def _send(way: Course, state: State | None) -> None:
+def _send(twin: Twin, state: State | None) -> None:
     behind = None
-    with Progress(f"Sending {way.meter}", 1) as bar:
-        for progress in way.catch_up(lambda: state):
+    with Progress(f"Sending {twin.meter}", 1) as bar:
+        for progress in twin.catch_up(lambda: state):
             behind = max(behind or 1, progress.behind_rows, 1)
             bar.to(1 - progress.behind_rows / behind)
-    print(f"{way.meter}: in step")
+    print(f"{twin.meter}: in step")
 
 
-def _compared(way: Course, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
+def _compared(twin: Twin, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
     """Compare, put right what differs, and compare again; what is left then, and all of it in a line."""
-    first = way.verify(fresh=True)
-    left = way.verify(fresh=True) if first.repaired_rows or first.healed_rows else first
+    first = twin.verify(fresh=True)
+    left = twin.verify(fresh=True) if first.repaired_rows or first.healed_rows else first
     if left.until is None:
         return left, f"there is nothing to compare with {peer.name}"
     until = f"{datetime.fromtimestamp(left.until, zone):%F %T}"
     differs = left.repaired_rows or left.healed_rows or left.damaged_rows
-    parts = [f"{'not ' if differs else ''}identical up to {until}"]
+    alone = left.only_there_rows
+    but = f" but for {alone} rows that are known there alone (`powerpi restore --from-mirror` fetches them)"
+    parts = [f"{'not ' if differs else ''}identical up to {until}{but if alone else ''}"]
     for count, text in (
         (first.repaired_rows, "rows were missing or different there and were sent again"),
         (first.healed_rows, "rows had changed on the disk here and were fetched from there"),
@@ -90,7 +88,6 @@ def _compared(way: Course, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
             left.damaged_rows,
             "rows are of days that have changed on the disk here and are otherwise there too: left alone",
         ),
-        (left.only_there_rows, "rows are known there alone: `powerpi restore --from-mirror` fetches them"),
     ):
         if count:
             parts.append(f"{count} {text}")
@@ -100,8 +97,6 @@ def _compared(way: Course, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
 def from_mirror(settings: Settings) -> int:
     """Fetch from the mirror what is not known here. Raises ConfigError, PeerError, StoreError."""
     wanted = _pushed(settings)
-    if wanted.protocol != POWERPI:
-        raise ConfigError([f"[push] protocol = {wanted.protocol}: wanted {POWERPI}, such a server gives nothing back"])
     with _peer(wanted) as peer, locked_folder(settings.state) as lock:
         for meter in _sent(settings, wanted):
             gate = Lock()
@@ -133,9 +128,13 @@ def _restored(meter: MeterSettings, found: restore.Restored | None, peer: Peer) 
 
 
 def _pushed(settings: Settings) -> PushSettings:
-    if settings.push is None:
+    """What is said of the mirror, which can be asked what it holds. Raises ConfigError."""
+    push = settings.push
+    if push is None:
         raise ConfigError(["[push] is missing: wanted url, user and password of a mirror"])
-    return settings.push
+    if push.protocol != POWERPI:
+        raise ConfigError([f"[push] protocol = {push.protocol}: wanted {POWERPI}, nobody can ask such a server"])
+    return push
 
 
 @contextmanager

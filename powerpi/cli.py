@@ -1,8 +1,8 @@
 """The command line: `powerpi COMMAND`; the only importer of argparse.
 
 Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
-failed, 2 wrong arguments, 65 a password will not do, 69 a pin, a port or the mirror cannot be used, 74 the store
-refused, 78 the configuration is wrong, 130 interrupted before it had started.
+failed, 2 wrong arguments, 65 a password will not do, 69 a pin, a port or the mirror cannot be used or a package is
+missing, 74 the store refused, 78 the configuration is wrong, 130 interrupted before it had started.
 """
 
 from __future__ import annotations

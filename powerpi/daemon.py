@@ -22,7 +22,7 @@ from powerpi.furnish import build_reader, counted_room, received_room
 from powerpi.gaps import CLOCK_UNSET, DISK, ENDED, STOPPED, UNKNOWN, Session
 from powerpi.house import House, Received
 from powerpi.ledger import Ledger
-from powerpi.logins import Logins
+from powerpi.logins import Desk, Logins
 from powerpi.meter import Meter
 from powerpi.mirror import Mirror
 from powerpi.notify import notifier
@@ -45,7 +45,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_OK = 0
 EXIT_DIED = 1  # a thread died: start again
 M_ARENA_MAX = -8  # <malloc.h>
-LOGINS_WAITING = 1  # two of the web server's four threads may be busy with passwords, the others serve pages
+LOGINS_WAITING = 1  # two of the web server's four threads may be held by passwords, the others serve
 
 
 class Parts(NamedTuple):
@@ -200,12 +200,13 @@ def serve_pages(settings: Settings, parts: Parts) -> WSGIApplication:
     """All that is served, with the logins that the configuration wants."""
     viewers = {viewer.name: viewer.password_hash for viewer in settings.viewers}
     senders = {sender.name: sender.password_hash for sender in settings.senders}
+    desk = Desk(LOGINS_WAITING)
     return application(
         parts.house,
         settings.timezone,
         settings.host_names,
-        viewers=Logins(viewers, most_waiting=LOGINS_WAITING) if viewers else None,
-        mirror=(parts.mirror, Logins(senders, most_waiting=LOGINS_WAITING)) if parts.mirror else None,
+        viewers=Logins(viewers, desk=desk) if viewers else None,
+        mirror=(parts.mirror, Logins(senders, desk=desk)) if parts.mirror else None,
     )
 
 

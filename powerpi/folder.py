@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from powerpi.errors import StoreError
 
@@ -18,6 +19,7 @@ class FolderLock:
         """Make the folder if need be, and lock it. Raises StoreError when another process has it."""
         self._folder = folder
         self._descriptor = -1
+        self._one = Lock()  # two threads that take it at once would be in each other's way
         with _using(folder):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._take()
@@ -25,8 +27,12 @@ class FolderLock:
     def hold(self) -> None:
         """Make sure that the folder at this place is still the one that is held; lock one that took its place.
 
-        Raises StoreError.
+        Any thread may call it. Raises StoreError.
         """
+        with self._one:
+            self._hold()
+
+    def _hold(self) -> None:
         try:
             if os.path.samestat((self._folder / "lock").stat(), os.fstat(self._descriptor)):
                 return

@@ -89,10 +89,8 @@ class Gaps:
 
     def save(self) -> None:
         """Put new gaps on disk; a damaged file is set aside. Raises OSError; then they stay new."""
-        if self._damaged:
-            files.set_aside(self.path, "damaged")
-            self._damaged = False
-        self._stored = write(self.path, [*self._stored, *self.fresh])
+        self._stored = write(self.path, [*self._stored, *self.fresh], self._damaged)
+        self._damaged = False
         self.fresh.clear()
 
     def all(self) -> tuple[Gap, ...]:
@@ -114,8 +112,13 @@ def read(path: Path) -> tuple[tuple[Gap, ...], bool]:
     return merged(gap for gap in gaps if gap), None in gaps
 
 
-def write(path: Path, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-    """Put gaps that are over on disk, in the place of those there; returns what was kept. Raises OSError."""
+def write(path: Path, gaps: Iterable[Gap], damaged: bool) -> tuple[Gap, ...]:
+    """Put gaps that are over on disk, in the place of those there; returns what was kept. Raises OSError.
+
+    `damaged`, as `read` says: the file there is set aside.
+    """
+    if damaged and path.exists():  # not where it was set aside before, and the write failed then
+        files.set_aside(path, "damaged")
     kept = merged(gaps)
     files.replace(path, "".join(map(encode, kept)))
     return kept

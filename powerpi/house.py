@@ -124,8 +124,7 @@ class House:
         rows = meter.live.rows
         waiting = bool(rows) and rows[-1] != meter.store.last_row
         complete = not waiting or self._counting.flush(FLUSH_WAIT_SECONDS)
-        stored = meter.store.last_row
-        return Settled(stored.time if stored else 0, complete)
+        return Settled(meter.store.last_time, complete)
 
     def meters(self, brief: bool = False) -> list[MeterReading]:
         """All meters, in the order of the configuration; `brief`: without the energy of days."""

@@ -55,6 +55,11 @@ def schema(archive_years: int) -> list[str]:
     return [source, *(f"RRA:AVERAGE:{KNOWN_SHARE}:{seconds // STEP_SECONDS}:{rows}" for seconds, rows in archives)]
 
 
+def quarter_end(time: int) -> int:
+    """The end of the quarter hour that the step before `time` is in, both in Unix seconds."""
+    return -(-time // MEAN_SECONDS) * MEAN_SECONDS
+
+
 def archive_rows(archive_years: int) -> list[int]:
     """How many rows each archive has."""
     lossless, means = LOSSLESS_DAYS * 86400 // STEP_SECONDS, archive_years * 366 * 86400 // MEAN_SECONDS

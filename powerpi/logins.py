@@ -2,8 +2,9 @@
 
 In: the value of an Authorization header. Out: the name that logged in, or the error to answer. scrypt makes each guess
 costly for this machine too, so guesses are slowed down for each name, one scrypt runs at a time, and few requests wait
-for it. A password that was right once is known again without scrypt, so nobody can lock out a sender that logged in.
-Times are seconds of a monotonic clock. Nothing here logs, and no error holds a password or a header.
+for it: at one Desk, which several Logins may share. A password that was right once is known again without scrypt, so
+nobody can lock out a sender that logged in. Times are seconds of a monotonic clock. Nothing here logs, and no error
+holds a password or a header.
 """
 
 from __future__ import annotations
@@ -57,24 +58,45 @@ class _Failures(NamedTuple):
     until: float = -math.inf
 
 
+class Desk:
+    """Where passwords are hashed one after the other; any thread may come.
+
+    At most `most_waiting` requests wait while the password of another is hashed, so up to `most_waiting + 1` threads
+    are held here: choose it so that the web server has more.
+    """
+
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._places = threading.BoundedSemaphore(1 + most_waiting)
+        self._one = threading.Lock()  # who has it may run scrypt
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other scrypt runs. Raises LoginSlowError at once if too many wait already."""
+        if not self._places.acquire(blocking=False):
+            raise LoginSlowError("login_slow", BUSY_SECONDS)
+        try:
+            with self._one:
+                yield
+        finally:
+            self._places.release()
+
+
 class Logins:
     """Tells who asks, from names and the hashes of their passwords; every thread may call `check`.
 
-    `monotonic` gives seconds. At most `most_waiting` requests wait while the password of another is hashed, so up to
-    `most_waiting + 1` threads are held here: choose it so that the web server has more.
+    `monotonic` gives seconds. Who has a turn at `desk` alone writes the tables of failures and of right passwords.
     """
 
     def __init__(
         self,
         known: Mapping[str, PasswordHash],
         monotonic: Callable[[], float] = time.monotonic,
-        most_waiting: int = MOST_WAITING,
+        desk: Desk | None = None,
     ) -> None:
         self._known = dict(known)
         self._dummy = _dummy(self._known)
         self._monotonic = monotonic
-        self._places = threading.BoundedSemaphore(1 + most_waiting)
-        self._one = threading.Lock()  # who has it may run scrypt, and alone writes the two tables below
+        self._desk = desk or Desk()
         self._failures: dict[str | None, _Failures] = {}  # by known name, or STRANGER
         self._marks: dict[str, bytes] = {}  # of the passwords that were right, by known name
         self._secret = secrets.token_bytes(MARK_BYTES)
@@ -92,23 +114,12 @@ class Logins:
         if self._remembered(name, password):
             return name
         self._refuse_hasty(name)  # here too, or else who waits for a pause to end takes the place of another
-        with self._turn():
+        with self._desk.turn():
             # while this request waited, another one with the same name may have come to an end
             if not self._remembered(name, password):
                 self._refuse_hasty(name)
                 self._look(name, password)
         return name
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait until no other scrypt runs. Raises LoginSlowError at once if too many wait already."""
-        if not self._places.acquire(blocking=False):
-            raise LoginSlowError("login_slow", BUSY_SECONDS)
-        try:
-            with self._one:
-                yield
-        finally:
-            self._places.release()
 
     def _look(self, name: str, password: str) -> None:
         """Compare with the hash, in the same time for a name that is not known. Raises LoginWantedError."""

@@ -61,7 +61,7 @@ class Push(NamedTuple):
     rows: Rows
     pulses: float | None
     state: State | None  # None: rows of the past
-    newest: int | None = None  # the newest row that the mirror is thought to hold; None: not said
+    newest: int | None = None  # the newest row that the mirror is thought to hold; None: none, or not said
 
 
 class Standing(NamedTuple):
@@ -85,7 +85,8 @@ def time_on_grid(value: Any, what: str, step_seconds: int) -> int:
     return time
 
 
-def _step(value: Any) -> int:
+def step_of_rows(value: Any) -> int:
+    """The length of the steps of an archive, in seconds. Raises WireError."""
     if isinstance(value, bool) or value not in ARCHIVES_SECONDS:
         raise WireError(f"step_seconds is {told(value)}: wanted one of {', '.join(map(str, ARCHIVES_SECONDS))}")
     return int(value)
@@ -119,7 +120,7 @@ def rows_message(rows: Rows) -> dict[str, Any]:
 
 def read_rows(message: Mapping[str, Any], most: int = UNIT_ROWS) -> Rows:
     """Rows out of a message. Raises WireError."""
-    step_seconds = _step(message.get("step_seconds"))
+    step_seconds = step_of_rows(message.get("step_seconds"))
     after = time_on_grid(message.get("after"), "after", step_seconds)
     values = listing(message.get("rates"), "rates", most)
     return Rows(step_seconds, after, _rates(values, after, step_seconds))

@@ -81,7 +81,7 @@ class Meter:
         self._contact = Contact(False)
         self._knots: list[Knot] = []  # not yet turned into rows; the last one begins the next line
         self._rows: list[Row] = []  # not yet on disk
-        self.newest_time = store.last_row.time if store.last_row else 0  # of all rows made, Unix seconds
+        self.newest_time = store.last_time  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
         lost_history = self.notes and not store.last_row
         self._gaps = Gaps(store.rrd.with_suffix(".gaps"), store.known_until, gaps.DISK if lost_history else last_end)

@@ -56,7 +56,10 @@ class Mirror:
         return self._meter(sender, meter).standing(self._latest(), whole=True)
 
     def push(self, sender: str, meter: str, push: Push) -> Standing:
-        """Take new rows and the state. Raises UnknownNameError, WireError, ConflictError, FutureError, StoreError."""
+        """Take new rows and the state.
+
+        Raises UnknownNameError, WireError, ConflictError, FutureError, UnreadyError, StoreError.
+        """
         return self._meter(sender, meter).take(push, self._now(), self._latest())
 
     def repair(self, sender: str, meter: str, rows: Rows) -> Standing:
@@ -68,7 +71,7 @@ class Mirror:
         found = self._meter(sender, meter)
         with found.lock:
             found.set_counter(pulses)
-        return found.standing()
+            return found.standing()
 
     def rows(self, sender: str, meter: str, unit: Unit) -> Rows:
         """The rows of a unit, or of a part of one. Raises UnknownNameError, WireError, StoreError."""
@@ -84,7 +87,10 @@ class Mirror:
         return found.digests(span, fresh)
 
     def sample(self, sender: str, text: str) -> None:
-        """Take a power sample. Raises UnknownNameError, ValueError, FutureError, StoreError."""
+        """Take a power sample.
+
+        Raises UnknownNameError, ValueError, ConflictError, FutureError, UnreadyError, StoreError.
+        """
         meters = [meter for meter in self._meters[sender].values() if isinstance(meter, SampledMeter)]
         if not meters:
             raise UnknownNameError("no_samples", name=shown(sender))

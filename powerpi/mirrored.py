@@ -67,7 +67,7 @@ class MirroredMeter:
         self._pulses_time = store.stored_pulses_time if store.stored_pulses == self.pulses else store.known_until
         now = monotonic()
         self.writing = Writing(name, notes, now)
-        self._gaps, _ = gaps.read(self._gaps_path)
+        self._gaps, self._gaps_damaged = gaps.read(self._gaps_path)
         self._live = Live(now, now, self.pulses, None, None, (), 0.0, Contact(False), None)
 
     # ------------------------------------------------------------ what is shown
@@ -132,8 +132,8 @@ class MirroredMeter:
     def take(self, push: Push, now: float, latest: float = math.inf) -> Standing:
         """Store new rows and remember the state; `now` is Unix seconds, by a clock that may be wrong.
 
-        A file whose newest row is later than `latest` is set aside. Raises WireError, ConflictError, FutureError,
-        StoreError; then no row has changed.
+        A file whose newest row is later than `latest` is set aside. Raises WireError, ConflictError, FutureError, and
+        StoreError: then the rows may be there already, and `standing` tells. After all others nothing has changed.
         """
         with self.lock:
             newest = self._held(latest)[0]
@@ -211,7 +211,7 @@ class MirroredMeter:
 
     def set_counter(self, pulses: int) -> None:
         """Keep a counter whatever was known. Raises StoreError."""
-        time = self.store.last_row.time if self.store.last_row else 0
+        time = self.store.last_time
         self._attempt("register", lambda: self.store.save_register(pulses, time))
         self.pulses, self._pulses_time = pulses, time
 
@@ -286,7 +286,8 @@ class MirroredMeter:
 
     def _write_gaps(self, over: list[Gap]) -> None:
         with storing(self._gaps_path):
-            gaps.write(self._gaps_path, over)
+            gaps.write(self._gaps_path, over, self._gaps_damaged)
+        self._gaps_damaged = False
 
     def _write_facts(self, text: str) -> None:
         with storing(self._facts_path):

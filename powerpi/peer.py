@@ -10,7 +10,6 @@ import socket
 import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -42,13 +41,12 @@ from powerpi.messages import (
     rows_message,
 )
 from powerpi.reasons import FAILURES, authority_fault, certificate_fault, is_slow, reason
-from powerpi.wire import GZIP, PLAIN_BYTES, pack, unpack
+from powerpi.wire import API, GZIP, PLAIN_BYTES, pack, unpack
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # between two pieces of an answer
 SAID_CHARACTERS = 300  # of a refusal
 CHUNK_BYTES = 65536
-API = "/api/v1/mirror"
 
 Value = TypeVar("Value")
 
@@ -84,23 +82,23 @@ class Peer:
 
     def standing(self, meter: str) -> Standing:
         """What the mirror holds of a meter. Raises PeerError."""
-        return self._ask("GET", f"/{quote(meter)}", read_standing)
+        return self._ask("GET", f"{quote(meter)}", read_standing)
 
     def push(self, meter: str, push: Push) -> Standing:
         """Send new rows and the present state. Raises PeerError."""
-        return self._ask("POST", f"/{quote(meter)}", read_standing, push_message(push))
+        return self._ask("POST", f"{quote(meter)}", read_standing, push_message(push))
 
     def repair(self, meter: str, rows: Rows) -> None:
         """Send rows of the past that the mirror has otherwise, or not at all. Raises PeerError."""
-        self._ask("POST", f"/{quote(meter)}/repair", read_standing, rows_message(rows))
+        self._ask("POST", f"{quote(meter)}/repair", read_standing, rows_message(rows))
 
     def replace_counter(self, meter: str, pulses: int) -> None:
         """Have the mirror take a counter although it is lower than the one it knows. Raises PeerError."""
-        self._ask("POST", f"/{quote(meter)}/counter", read_standing, {"pulses": pulses})
+        self._ask("POST", f"{quote(meter)}/counter", read_standing, {"pulses": pulses})
 
     def rows(self, meter: str, unit: Unit) -> Rows:
         """The rows that the mirror holds of a unit. Raises PeerError."""
-        found = self._ask("GET", f"/{quote(meter)}/rows", read_rows, **unit._asdict())
+        found = self._ask("GET", f"{quote(meter)}/rows", read_rows, **unit._asdict())
         if found.unit != unit:
             raise RefusedError(f"{self.name} answered with other rows than it was asked for")
         return found
@@ -108,7 +106,7 @@ class Peer:
     def digests(self, meter: str, unit: Unit, fresh: bool) -> dict[Unit, str]:
         """The digests of the units in a span of time; `fresh`: of what is on disk now. Raises PeerError."""
         asked = {**unit._asdict(), "fresh": "yes" if fresh else "no"}
-        return self._ask("GET", f"/{quote(meter)}/digests", lambda said: read_digests(said, MOST_UNITS), None, **asked)
+        return self._ask("GET", f"{quote(meter)}/digests", lambda said: read_digests(said, MOST_UNITS), None, **asked)
 
     def sample(self, text: str) -> bool:
         """Send a power sample to a server of the system that PowerPi replaces; whether it was taken.
@@ -116,9 +114,9 @@ class Peer:
         The address is that of the server, or of its get.php. Raises PeerError.
         """
         address = self._base if self._base.endswith(".php") else f"{self._base}/get.php"
-        plain = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}
         response = self._answered(
-            lambda: self._session.request("POST", address, data={"val": text}, headers=plain, **self._how())
+            lambda: self._session.request("POST", address, data={"val": text}, headers=headers, **self._how())
         )
         with response:
             said = self._body(response).strip()
@@ -187,9 +185,7 @@ class Peer:
             found = socket.getaddrinfo(self.name, self._settings.url.port or 80, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise PeerError(f"{self.name} cannot be reached: {reason(error)}") from error
-        foreign = [
-            str(address[0]) for *_, address in found if not is_local(str(ip_address(str(address[0]).split("%")[0])))
-        ]
+        foreign = [str(address[0]) for *_, address in found if not is_local(str(address[0]).partition("%")[0])]
         if foreign:
             raise RefusedError(
                 f"{self.name} leads to {foreign[0]}, which is not in the local network: wanted https://, or allow_http"

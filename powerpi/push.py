@@ -51,8 +51,10 @@ class Course(Protocol):
 
     meter: str
 
-    def catch_up(self, state: Callable[[], State | None]) -> Iterator[Progress]:
-        """Send what is missing there; yields after every message."""
+    def catch_up(
+        self, state: Callable[[], State | None], surprised: Callable[[], None] = lambda: None
+    ) -> Iterator[Progress]:
+        """Send what is missing there; yields after every message. `surprised`: the mirror is not as it was."""
         ...
 
     def verify(self, fresh: bool) -> Verdict:
@@ -106,7 +108,8 @@ class Push(Worker):
     @property
     def status(self) -> PushStatus:
         """How the mirror stands now; any thread may ask."""
-        return self._status._replace(behind_rows=0 if self._status.in_step else self._behind())
+        status = self._status  # once: the thread may put another one in its place
+        return status._replace(behind_rows=0 if status.in_step else self._behind())
 
     def _behind(self) -> int | None:
         """How many rows on disk here are not there, as far as is known; None: the mirror never said what it holds."""
@@ -150,7 +153,7 @@ class Push(Worker):
         failure: PowerPiError | None = None
         for course, telling, _ in self._sendings:
             try:
-                for progress in course.catch_up(telling.state):
+                for progress in course.catch_up(telling.state, telling.forget):
                     self._follow(course.meter, progress)
                     if self.stopping.is_set():
                         return
@@ -173,6 +176,8 @@ class Push(Worker):
     def _follow(self, meter: str, progress: Progress) -> None:
         """Take note of the answer to a message."""
         self._watched = self._watched or progress.watched
+        if (progress.acknowledged or 0) > self._acknowledged.get(meter, progress.acknowledged or 0):
+            self._failures = 0  # it takes rows: what breaks a long catch-up off next is another failure
         self._acknowledged = {**self._acknowledged, meter: progress.acknowledged or 0}
         self._ahead[meter] = progress.counter_ahead
         if progress.behind_rows and not self._status.in_step:

@@ -6,8 +6,6 @@ itself. Every sender has to log in, writes its own meters and no others, and is 
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,6 @@ from powerpi.errors import (
     WireError,
     shown,
 )
-from powerpi.layout import ARCHIVES_SECONDS
 from powerpi.logins import Logins
 from powerpi.messages import (
     MOST_PULSES,
@@ -35,16 +32,16 @@ from powerpi.messages import (
     read_rows,
     rows_message,
     standing_message,
+    step_of_rows,
     time_on_grid,
 )
 from powerpi.mirror import Mirror
-from powerpi.wire import GZIP, LEVEL, PACKED_BYTES, unpack, whole
+from powerpi.wire import API, PACKED_BYTES, gzipped, plain, unpack, whole
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-API = "/api/v1/mirror/"
-GET_PHP = "/get.php"
+SAMPLES = "/get.php"
 FORM_BYTES = 4096
 PACKED_FROM_BYTES = 1000  # a shorter answer does not become shorter
 TAKEN, REFUSED = b"0", b"1"  # the answers of the system that PowerPi replaces, always with status 200
@@ -60,7 +57,7 @@ def with_mirror(app: WSGIApplication, receiver: Receiver, logins: Logins) -> WSG
         if not receiver.takes(path):
             return app(environ, start_response)
         sender = logins.check(environ.get("HTTP_AUTHORIZATION", ""))
-        if path == GET_PHP:
+        if path == SAMPLES:
             return receiver.sample(sender, environ, start_response)
         return receiver.answer(sender, path.removeprefix(API), environ, start_response)
 
@@ -83,7 +80,7 @@ class Receiver:
 
     def takes(self, path: str) -> bool:
         """Whether a path is one that senders ask for, and nobody else."""
-        return path.startswith(API) or (path == GET_PHP and self._mirror.takes_samples)
+        return path.startswith(API) or (path == SAMPLES and self._mirror.takes_samples)
 
     def answer(
         self, sender: str, path: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -152,9 +149,7 @@ def _body(environ: WSGIEnvironment, most: int) -> bytes:
 def _unit(environ: WSGIEnvironment) -> tuple[Unit, bool]:
     """The span of rows that a query asks for, and whether the disk is to be read again. Raises WireError."""
     given = parameters(environ.get("QUERY_STRING", ""), ("step_seconds", "after", "until", "fresh"))
-    step = _figure(given, "step_seconds")
-    if step not in ARCHIVES_SECONDS:
-        raise WireError(f"step_seconds is {step}: wanted one of {', '.join(map(str, ARCHIVES_SECONDS))}")
+    step = step_of_rows(_figure(given, "step_seconds"))
     after, until = (time_on_grid(_figure(given, name), name, step) for name in ("after", "until"))
     if after >= until:
         raise WireError(f"after is {after} and until is {until}: wanted a time later than the first")
@@ -169,17 +164,11 @@ def _figure(given: Mapping[str, str], name: str) -> int:
 
 
 def _json(environ: WSGIEnvironment, start_response: StartResponse, said: Message) -> Iterable[bytes]:
-    body = json.dumps(said, allow_nan=False, separators=(",", ":")).encode()
-    headers = []
+    body, headers = plain(said), []
     if len(body) >= PACKED_FROM_BYTES and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "").lower():
-        body, headers = _packed(body), [("Content-Encoding", "gzip")]
+        body, headers = gzipped(body), [("Content-Encoding", "gzip")]
     start_response(f"{HTTPStatus.OK.value} OK", [*_headers("application/json", body), *headers])
     return [body]
-
-
-def _packed(body: bytes) -> bytes:
-    packer = zlib.compressobj(LEVEL, wbits=GZIP)
-    return packer.compress(body) + packer.flush()
 
 
 def _headers(content_type: str, body: bytes) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from powerpi.clock import OLDEST_TIME
 from powerpi.digests import Unit, digest, units
 from powerpi.folder import storing
 from powerpi.gaps import Gap
-from powerpi.layout import MEAN_SECONDS
+from powerpi.layout import MEAN_SECONDS, quarter_end
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Rows, Standing
 from powerpi.pulses import STEP_SECONDS, Row
@@ -51,7 +51,7 @@ def restore(
     store.open(OLDEST_TIME)  # the newest row may be another one now
     means = _fill_means(meter, ledger, peer, standing)
     pulses = _counter(counted, own, ledger, standing)
-    store.save_register(pulses, ledger_time(ledger))
+    store.save_register(pulses, _newest_time(ledger))
     _add_gaps(store, standing.gaps)
     return Restored(rows, means, counted, pulses, standing.offset_kwh, tuple(notes))
 
@@ -61,7 +61,7 @@ def _fill_rows(meter: str, ledger: Ledger, peer: Peer, standing: Standing, progr
     after, until = standing.spans[STEP_SECONDS]
     filled = 0
     for unit in _different(meter, ledger, peer, Unit(STEP_SECONDS, after, until)):
-        own = ledger_time(ledger) or None
+        own = _newest_time(ledger) or None
         for part in _split(unit, own):
             filled += _fill(ledger, part, peer.rows(meter, part), own, standing)
         progress((unit.until - after) // STEP_SECONDS)
@@ -117,7 +117,7 @@ def _fill_means(meter: str, ledger: Ledger, peer: Peer, standing: Standing) -> i
     if MEAN_SECONDS not in spans or MEAN_SECONDS not in standing.spans or not ledger.newest():
         return 0
     after = max(spans[MEAN_SECONDS].after, standing.spans[MEAN_SECONDS][0])
-    until = min(_quarter_end(spans[STEP_SECONDS].after), standing.spans[MEAN_SECONDS][1])
+    until = min(quarter_end(spans[STEP_SECONDS].after), standing.spans[MEAN_SECONDS][1])
     newest = spans[MEAN_SECONDS].until + 1  # all of them lie before it
     if after >= until:
         return 0
@@ -131,10 +131,6 @@ def _fill_means(meter: str, ledger: Ledger, peer: Peer, standing: Standing) -> i
     return filled
 
 
-def _quarter_end(time: int) -> int:
-    return -(-time // MEAN_SECONDS) * MEAN_SECONDS
-
-
 def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) -> int:
     """The counter: that of the mirror, and what was counted here since it was told that.
 
@@ -143,9 +139,10 @@ def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) 
     newest = ledger.newest()
     if counted >= standing.pulses or not newest:
         return max(counted, standing.pulses)
+    told = max(standing.pulses_time, ledger.spans()[STEP_SECONDS].after) // STEP_SECONDS * STEP_SECONDS
     since = (
         rate * STEP_SECONDS
-        for unit in units(STEP_SECONDS, standing.pulses_time, max(newest.time, standing.pulses_time))
+        for unit in units(STEP_SECONDS, told, newest.time)
         for rate in ledger.rows(unit)
         if rate == rate  # noqa: PLR0124 (NaN: unknown)
     )
@@ -153,7 +150,7 @@ def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) 
     return standing.pulses + round(sum(since) + max(0.0, after_rows))
 
 
-def ledger_time(ledger: Ledger) -> int:
+def _newest_time(ledger: Ledger) -> int:
     """The time of the newest row, 0 where there is none."""
     newest = ledger.newest()
     return newest.time if newest else 0
@@ -163,5 +160,5 @@ def _add_gaps(store: Store, told: tuple[Gap, ...]) -> None:
     """Keep the gaps that the mirror knows beside those known here."""
     path = store.rrd.with_suffix(".gaps")
     with storing(path):
-        own, _ = gaps.read(path)
-        gaps.write(path, [*(gap for gap in told if gap.end), *own])
+        own, damaged = gaps.read(path)
+        gaps.write(path, [*(gap for gap in told if gap.end), *own], damaged)

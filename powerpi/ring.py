@@ -33,6 +33,7 @@ from powerpi.layout import (
     STAT_HEAD,
     Archive,
     Layout,
+    quarter_end,
 )
 from powerpi.pulses import STEP_SECONDS
 
@@ -171,18 +172,14 @@ def _consolidate_anew(descriptor: int, header: Layout, after: int, until: int) -
     """Put the means of all quarter hours that have rows in (after, until], and the state of the running one."""
     lossless, means = header.archives
     held, (oldest, closed) = _held(lossless, header.last_update), _held(means, header.last_update)
-    begin = max(after // MEAN_SECONDS * MEAN_SECONDS, _quarter_end(held[0]), oldest)
-    end = min(_quarter_end(until), closed)
+    begin = max(after // MEAN_SECONDS * MEAN_SECONDS, quarter_end(held[0]), oldest)
+    end = min(quarter_end(until), closed)
     if begin < end:
         rows = _read(descriptor, lossless, header.last_update, begin, end)
         _write(descriptor, means, header.last_update, end, _fed(Quarter(), 0, rows)[0])
     if until > closed >= held[0]:
         running = Quarter().grown(_read(descriptor, lossless, header.last_update, closed, held[1]))
         _pwrite(descriptor, QUARTER.pack(*running), _quarter_place(header))
-
-
-def _quarter_end(time: int) -> int:
-    return -(-time // MEAN_SECONDS) * MEAN_SECONDS
 
 
 # ---------------------------------------------------------------- the header

@@ -34,7 +34,11 @@ class SampleCourse:
         self._interval_seconds = -(-interval_seconds // STEP_SECONDS) * STEP_SECONDS
         self._sent: int | None = None  # up to when all is sent, Unix seconds
 
-    def catch_up(self, state: Callable[[], State | None]) -> Iterator[Progress]:  # noqa: ARG002 (nobody asks for it)
+    def catch_up(
+        self,
+        state: Callable[[], State | None],  # noqa: ARG002 (nobody asks for it)
+        surprised: Callable[[], None] = lambda: None,  # noqa: ARG002 (such a server tells nothing)
+    ) -> Iterator[Progress]:
         """Send the samples of all intervals that are over; yields after each. Raises PeerError, StoreError."""
         newest = self._ledger.newest()
         if newest is None:

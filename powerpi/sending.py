@@ -44,11 +44,6 @@ def course(settings: Settings, name: str, ledger: Ledger, peer: Peer) -> Course:
     return Twin(name, ledger, peer)
 
 
-def newest_time(counted: Meter) -> int:
-    """The time of a meter's newest row on disk, Unix seconds; 0: there is none."""
-    return counted.store.last_row.time if counted.store.last_row else 0
-
-
 def build_push(
     settings: Settings,
     counting: Counting,
@@ -69,7 +64,7 @@ def build_push(
             return counted.store.stored_pulses
 
         telling = Telling(facts, counted, stored_pulses, clock.monotonic, push.interval_seconds)
-        return Sending(course(settings, name, ledgers[name], peer), telling, lambda: newest_time(counted))
+        return Sending(course(settings, name, ledgers[name], peer), telling, lambda: counted.store.last_time)
 
     return Push(
         peer.name,

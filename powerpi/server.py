@@ -25,8 +25,7 @@ from waitress.utilities import BadRequest
 
 from powerpi.errors import ServerError
 from powerpi.guard import PAGE_HEADERS
-from powerpi.receiving import API
-from powerpi.wire import PACKED_BYTES
+from powerpi.wire import API, PACKED_BYTES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

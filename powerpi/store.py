@@ -29,7 +29,7 @@ BATCH_ROWS = 1000  # one call with 200 000 values crashes librrd 1.7.2
 LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 0.05
 LAST_DIGIT = 1e-6  # of the pulses as they are written
-IN_MEMORY = "counting goes on in memory until it can be stored"
+IN_TIME = "what belongs there waits until it can be stored"  # in memory, or at its sender
 GATE_SECONDS = 1.0  # how long a write waits for a drawing to end before it keeps its rows for the next turn
 
 
@@ -89,7 +89,7 @@ class Store:
         except StoreError as error:
             if known is None and os.path.lexists(self.rrd):
                 raise  # it may know a counter that nobody can read now
-            notes.append(f"{error}; {IN_MEMORY}")
+            notes.append(f"{error}; {IN_TIME}")
         if known and self.last_row and self.last_row.time > known.time and self.last_row.pulses > known.pulses:
             notes.append("the register is older than the rows: the disk forgot a write it had confirmed, or refused it")
         return self._restored_pulses(known), notes
@@ -116,7 +116,7 @@ class Store:
                     )
                 register.prepare(self._register_path)
         except StoreError as error:
-            notes.append(f"{error}; {IN_MEMORY}")
+            notes.append(f"{error}; {IN_TIME}")
         return known, notes
 
     def _restored_pulses(self, known: Register | None) -> int:
@@ -220,9 +220,15 @@ class Store:
         return self._register.time
 
     @property
+    def last_time(self) -> int:
+        """The time of the newest row on disk, Unix seconds; 0: there is none. Any thread may ask."""
+        row = self.last_row  # once: it may be another one, or none, a moment later
+        return row.time if row else 0
+
+    @property
     def known_until(self) -> int:
         """Up to when something is known of the meter, in Unix seconds; 0: nothing is."""
-        return self.last_row.time if self.last_row else self._register.time
+        return self.last_time or self._register.time
 
     def has_register(self) -> bool:
         """Whether the register file is there. Raises StoreError."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from powerpi.digests import UNIT_ROWS, Unit, digest, units
 from powerpi.errors import OutOfStepError, TooLargeError
-from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
+from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS, quarter_end
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Push, Rows, Standing, State
 from powerpi.pulses import STEP_SECONDS, Row
@@ -56,10 +56,13 @@ class Twin:
         self._most_rows = UNIT_ROWS  # in one message
         self._explained: dict[Unit, tuple[str, str | None, int]] = {}  # digests here and there, rows known only there
 
-    def catch_up(self, state: Callable[[], State | None]) -> Iterator[Progress]:
+    def catch_up(
+        self, state: Callable[[], State | None], surprised: Callable[[], None] = lambda: None
+    ) -> Iterator[Progress]:
         """Send the rows on disk that the mirror lacks, oldest first, and the present state with the last of them.
 
-        Yields after every message. Raises PeerError, StoreError: the next call asks anew what the mirror holds.
+        Yields after every message. `surprised` is called where the mirror holds something else than it last said: it is
+        another one, or came back from a backup. Raises PeerError, StoreError: the next call asks anew what it holds.
         """
         standing, self._standing = self._standing or self._peer.standing(self.meter), None
         newest, told, behind = self._ledger.newest(), list[State](), 0
@@ -79,6 +82,7 @@ class Twin:
             except OutOfStepError:
                 if tries == ASK_TRIES:
                     raise
+                surprised()
                 standing, behind = self._peer.standing(self.meter), 1
             if not behind:  # otherwise the mirror was restored from a backup since it last said what it holds
                 break
@@ -158,7 +162,7 @@ class Twin:
         for step in spans.keys() & standing.spans.keys():
             after = max(spans[step].after, standing.spans[step][0])
             # the means of the last year follow from the rows of both ends; from where rows are lost they are compared
-            lost = -(-spans[STEP_SECONDS].after // MEAN_SECONDS) * MEAN_SECONDS
+            lost = quarter_end(spans[STEP_SECONDS].after)
             end = until if step == STEP_SECONDS else min(lost, until // MEAN_SECONDS * MEAN_SECONDS)
             if after < end:
                 verdict = self._compare(Unit(step, after, end), fresh, verdict)

@@ -47,5 +47,5 @@ class Writing:
 
     def _refused(self, what: str, error: StoreError) -> None:
         if what not in self.faults:
-            log.error("meter %s: its %s cannot be stored, counting goes on in memory: %s", self._meter, what, error)
+            log.error("meter %s: its %s cannot be stored for now: %s", self._meter, what, error)
         self.faults = {**self.faults, what: str(error)}

@@ -13,6 +13,7 @@ from test_architecture import TREES, imported_rooms
 
 from powerpi import cli, daemon
 from powerpi.keys import SECTIONS, Key, heading
+from powerpi.messages import State
 from powerpi.push_status import PushStatus
 from powerpi.readings import MeterReading
 
@@ -123,9 +124,9 @@ def test_the_configurations_place_is_told() -> None:
 # ---------------------------------------------------------------- the API
 
 
-def told_fields(first: str) -> list[str]:
-    """The names in the first column of the table that begins with `first`."""
-    tables = re.findall(r"(?:^\|.*\n)+", chapter("## What the page offers"), flags=re.MULTILINE)
+def told_fields(first: str, heading: str = "## What the page offers") -> list[str]:
+    """The names in the first column of the table in a chapter that begins with `first`."""
+    tables = re.findall(r"(?:^\|.*\n)+", chapter(heading), flags=re.MULTILINE)
     names = [[name for row in rows(table) for name in re.findall(r"`(\w+)`", row[0])] for table in tables]
     return next(table for table in names if table and table[0] == first)
 
@@ -136,6 +137,10 @@ def test_every_field_of_a_reading_is_told() -> None:
 
 def test_every_field_of_the_mirrors_standing_is_told() -> None:
     assert sorted(told_fields("host")) == sorted([*PushStatus._fields, "text"])
+
+
+def test_every_field_of_a_state_is_told_to_who_writes_a_sender() -> None:
+    assert sorted(told_fields("label", "### The mirror's API")) == sorted(State._fields)
 
 
 # ---------------------------------------------------------------- exit codes

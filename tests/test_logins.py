@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from powerpi import texts
 from powerpi.errors import AnsweredError
-from powerpi.logins import Logins, LoginSlowError, LoginWantedError, basic, challenge
+from powerpi.logins import Desk, Logins, LoginSlowError, LoginWantedError, basic, challenge
 from powerpi.passwords import PasswordHash, hashed, read_hash
 
 LOW = 10  # log2 of N: the least that is allowed, for speed
@@ -26,27 +26,6 @@ JAN, EVA = "Zähler:1", "tariff"
 KNOWN = {"jan": read_hash(hashed(JAN, LOW)), "eva": read_hash(hashed(EVA, LOW))}
 PATIENCE = 30  # seconds, until a thread that should come to its end is given up
 REAL_SCRYPT = hashlib.scrypt
-
-NEW_TEXTS = {
-    "error_login_wanted": {
-        "en": "A name and its password are wanted here; they are missing or wrong.",
-        "de": "Hier sind ein Name und sein Passwort verlangt; sie fehlen oder stimmen nicht.",
-    },
-    "error_login_slow": {
-        "en": "Too many attempts to log in; try again in {seconds} s.",
-        "de": "Zu viele Versuche, sich anzumelden; in {seconds} s noch einmal versuchen.",
-    },
-}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def the_two_texts() -> Iterator[None]:
-    """Until the catalogue has them."""
-    with pytest.MonkeyPatch.context() as patch:
-        for key, words in NEW_TEXTS.items():
-            if key not in texts.TEXTS:
-                patch.setitem(texts.TEXTS, key, words)
-        yield
 
 
 class Scrypts:
@@ -400,7 +379,7 @@ def headers_of(many: dict[str, PasswordHash]) -> list[str]:
 def test_few_requests_wait_and_the_others_are_sent_away_at_once(
     many: dict[str, PasswordHash], scrypts: Scrypts, most_waiting: int, served: int
 ) -> None:
-    logins = Logins(many, most_waiting=most_waiting)
+    logins = Logins(many, desk=Desk(most_waiting))
     scrypts.go.clear()
     crowd = Crowd(logins, headers_of(many))
     assert crowd.ended(12 - served) == [-2] * (12 - served)
@@ -411,6 +390,19 @@ def test_few_requests_wait_and_the_others_are_sent_away_at_once(
     assert len(set(names)) == served
     assert set(names) <= many.keys()
     assert (scrypts.number, scrypts.most_running) == (served, 1)
+
+
+def test_those_who_share_a_desk_hold_no_more_threads_than_one(many: dict[str, PasswordHash], scrypts: Scrypts) -> None:
+    desk = Desk(0)
+    viewers, senders = Logins(many, desk=desk), Logins(many, desk=desk)
+    scrypts.go.clear()
+    crowd = Crowd(viewers, headers_of(many)[:1])
+    assert scrypts.entered.acquire(timeout=PATIENCE)
+    assert outcome(senders, headers_of(many)[1]) == -2
+    scrypts.go.set()
+    assert crowd.ended(1) == ["name0"]
+    crowd.join()
+    assert outcome(senders, headers_of(many)[1]) == "name1"
 
 
 def test_four_wait_unless_said_otherwise(many: dict[str, PasswordHash], scrypts: Scrypts) -> None:

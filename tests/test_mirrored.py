@@ -234,6 +234,17 @@ def test_gaps_of_before_the_senders_list_stay(received: Received) -> None:
     assert received.meter.standing(whole=True).gaps == (old, right, Gap(500, 600, STOPPED))
 
 
+def test_a_file_of_gaps_that_was_damaged_is_kept(tmp_path: Path, received: Received) -> None:
+    damaged = "100 200 stopped\n300 4"
+    (tmp_path / "house.gaps").write_text(damaged)
+    anew = Received(tmp_path, received.clock)
+    for end in (600, 700):
+        anew.tell(gaps=(Gap(500, end, STOPPED),))
+    assert again(anew).standing(whole=True).gaps == (Gap(100, 200, STOPPED), Gap(500, 700, STOPPED))
+    [kept] = tmp_path.glob("house.gaps.damaged-*")
+    assert kept.read_text() == damaged
+
+
 # ---------------------------------------------------------------- on the page
 
 

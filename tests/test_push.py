@@ -270,6 +270,21 @@ def test_pauses_double_up_to_five_minutes_and_begin_anew_after_success(
     ]
 
 
+def test_pauses_begin_anew_when_a_mirror_takes_rows_before_it_fails_again(trial: Trial) -> None:
+    trial.after(0)
+    trial.line.most_request = 0
+    for _ in range(8):
+        trial.after(300)
+    assert trial.wait() == 300
+    trial.pi.write(3 * DAY_ROWS, seed=1)
+    trial.line.most_request = 120_000  # a day of rows, but not two
+    status = trial.after(300)
+    assert (status.why, status.behind_rows) == ("away", 2 * DAY_ROWS)
+    assert trial.wait() == 5
+    trial.line.most_request = 0  # and takes nothing any more
+    assert [trial.after(300) and trial.wait() for _ in range(3)] == [10, 20, 40]
+
+
 def test_senders_that_lost_the_same_mirror_do_not_all_come_back_at_once() -> None:
     assert [pause_seconds(failures, 0.0) for failures in (1, 2, 7, 10_000)] == [2.5, 5.0, 150.0, 150.0]
     assert [pause_seconds(failures, 0.5) for failures in (1, 2, 7, 10_000)] == [3.75, 7.5, 225.0, 225.0]

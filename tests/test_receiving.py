@@ -25,9 +25,8 @@ from powerpi.guard import PAGE_HEADERS
 from powerpi.logins import basic
 from powerpi.messages import MOST_PULSES, Push, Rows, push_message
 from powerpi.pulses import STEP_SECONDS
-from powerpi.receiving import API
 from powerpi.ring import UNKNOWN
-from powerpi.wire import PACKED_BYTES, PLAIN_BYTES, pack
+from powerpi.wire import API, PACKED_BYTES, PLAIN_BYTES, pack
 
 OTHER, OTHER_PASSWORD = "pi-two", "anderes"
 OTHER_LOGIN = basic(OTHER, OTHER_PASSWORD)
@@ -402,7 +401,7 @@ def test_a_longer_answer_comes_packed_to_who_takes_that(held: Mirroring) -> None
 FULL_DAY = {"step_seconds": 10, "after": 86400 * 19675, "until": 86400 * 19676}
 QUERIES = [
     ({}, "step_seconds is ''"),
-    ({**FULL_DAY, "step_seconds": 60}, "step_seconds is 60: wanted one of 10, 900"),
+    ({**FULL_DAY, "step_seconds": 60}, "step_seconds is '60': wanted one of 10, 900"),
     ({**FULL_DAY, "step_seconds": -10}, "step_seconds is '-10'"),
     ({**FULL_DAY, "step_seconds": "1e1"}, "step_seconds is '1e1'"),
     ({**FULL_DAY, "step_seconds": "٣"}, "step_seconds is "),

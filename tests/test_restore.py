@@ -143,7 +143,7 @@ def test_gaps_come_back_and_own_ones_stay(tmp_path: Path, mirroring: Mirroring, 
     mirroring.meter()._save_gaps(mirror_gaps)
     new = new_card(tmp_path, mirroring)
     own = Gap(START + 9000, START + 9100, "stopped")
-    gaps.write(new.store.rrd.with_suffix(".gaps"), [own])
+    gaps.write(new.store.rrd.with_suffix(".gaps"), [own], damaged=False)
     fetch(new)
     assert gaps.read(new.store.rrd.with_suffix(".gaps"))[0] == (*mirror_gaps, own)
 

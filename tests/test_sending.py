@@ -20,7 +20,7 @@ from powerpi.ledger import Ledger
 from powerpi.meter import Meter
 from powerpi.push import Push
 from powerpi.sample_course import SampleCourse
-from powerpi.sending import build_push, course, newest_time, open_peer
+from powerpi.sending import build_push, course, open_peer
 from powerpi.store import Store
 from powerpi.sync import Twin
 
@@ -73,16 +73,6 @@ def test_the_protocol_says_how_a_meter_is_sent(kit: Kit, tmp_path: Path) -> None
     peer = open_peer(to_mirror.push)
     assert type(course(to_mirror, "house", kit.ledger, peer)) is Twin
     assert type(course(to_php, "house", kit.ledger, peer)) is SampleCourse
-
-
-def test_the_newest_row_on_disk_is_known_without_reading_the_file(kit: Kit, line: Line) -> None:
-    kit.counting.turn()
-    assert newest_time(kit.meter) == 0
-    line.pulses([1005.0, 1015.0, 1025.0])
-    kit.counting.start()
-    assert kit.counting.flush(5.0)
-    kit.counting.stop()
-    assert newest_time(kit.meter) == START + 20
 
 
 def test_the_thread_is_called_push_and_knows_whether_the_clock_is_trusted(kit: Kit, tmp_path: Path, line: Line) -> None:

@@ -21,9 +21,8 @@ from waitress.adjustments import Adjustments
 from powerpi import server
 from powerpi.errors import ServerError
 from powerpi.guard import PAGE_HEADERS
-from powerpi.receiving import API
 from powerpi.server import FairQueue, OneRequest, listening_socket, most_in_the_way, open_server, page_address
-from powerpi.wire import PACKED_BYTES
+from powerpi.wire import API, PACKED_BYTES
 
 LARGE = b"x" * 8_000_000  # more than the kernel takes for a client that does not read
 ASKED = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -35,7 +35,7 @@ def opened(make: Make, **settings: object) -> Store:
 def test_a_new_store_begins_at_zero_with_nothing_known(make_store: Make) -> None:
     store = make_store()
     assert store.open(START) == (0, [])
-    assert store.last_row is None
+    assert (store.last_row, store.last_time) == (None, 0)
 
 
 def test_rows_one_step_apart_become_the_rate_between_them(make_store: Make) -> None:
@@ -43,7 +43,7 @@ def test_rows_one_step_apart_become_the_rate_between_them(make_store: Make) -> N
     store.write([Row(START + 10, 100), Row(START + 20, 102.5), Row(START + 30, 102.5)])
     # 2.5 pulses in 10 s, then none; the step before the first row is unknown
     assert rates(store.rrd, START, START + 30) == [None, pytest.approx(0.25), 0]
-    assert store.last_row == Row(START + 30, 102.5)
+    assert (store.last_row, store.last_time) == (Row(START + 30, 102.5), START + 30)
 
 
 def test_one_missing_row_makes_the_time_in_between_unknown(make_store: Make) -> None:

@@ -29,9 +29,8 @@ from pair import HASH, PASSWORD, SENDER, Mirroring, Pi, known_rows
 from powerpi.errors import LoginError, PeerError, RefusedError
 from powerpi.passwords import hashed
 from powerpi.pulses import STEP_SECONDS
-from powerpi.receiving import API
 from powerpi.sync import Verdict
-from powerpi.wire import PACKED_BYTES
+from powerpi.wire import API, PACKED_BYTES
 
 trustme = pytest.importorskip("trustme")
 

@@ -54,7 +54,7 @@ def test_a_line_is_logged_for_each_change_only(writing: Writing, caplog: pytest.
     for _ in range(5):
         writing.attempt("rows", lambda: None, 1002.0)
     assert caplog.messages == [
-        "meter house: its rows cannot be stored, counting goes on in memory: disk full",
+        "meter house: its rows cannot be stored for now: disk full",
         "meter house: its rows can be stored again",
     ]
 

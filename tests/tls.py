@@ -115,6 +115,8 @@ class Forwarder(Listener):
 
     def serve(self, connection: socket.socket) -> None:
         with socket.create_connection((HOST, self.target), PATIENCE_SECONDS) as ahead:
+            for end in (connection, ahead):  # as web servers do; a piece would wait 40 ms for the last one's receipt
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             passed = {connection: 0, ahead: 0}
             while not self.closing.is_set():
                 source = self._ready(connection, ahead)

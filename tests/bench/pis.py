@@ -21,8 +21,7 @@ from powerpi.logins import basic
 from powerpi.messages import Push, Rows, State, push_message, read_standing
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.push import pause_seconds
-from powerpi.receiving import API
-from powerpi.wire import pack
+from powerpi.wire import API, pack
 from tests.bench.common import Answer, share
 
 NEW_ROWS = 6  # a push a minute

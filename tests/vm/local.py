@@ -25,7 +25,7 @@ CHUNK_BYTES = 65536
 
 
 class Local:
-    """The program in `checkout` with its state in `folder`; `rest` is what its configuration says beyond a few keys of [powerpi]."""
+    """The program in `checkout` with its state in `folder`; `rest` of its configuration begins within [powerpi]."""
 
     def __init__(self, checkout: Path, folder: Path, rest: str) -> None:
         self.state = folder / "state"
