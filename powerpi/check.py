@@ -43,14 +43,12 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def check_secrets(path: Path, settings: Settings) -> Finding | None:
     """Whether passwords in the configuration can be read by those alone who need them; None: there are none."""
-    if not (settings.push or settings.senders or settings.viewers):
+    if not ((settings.push and settings.push.password) or settings.senders or settings.viewers):
         return None
     mode = path.stat().st_mode & 0o777
     if mode & 0o007:
-        said = (
-            f"{path} holds passwords and can be read by everybody ({mode:03o}): chmod 640 {path}, chgrp powerpi {path}"
-        )
-        return Finding("secrets", False, said)
+        said = f"{path} holds passwords, and everybody can read it ({mode:03o}): chmod o= {path}"
+        return Finding("secrets", False, f"{said}, and let its group be that of the user who runs PowerPi")
     return Finding("secrets", True, f"{path} can be read by its owner and group alone")
 
 

@@ -177,8 +177,11 @@ def _ask_password() -> str:
     """A password typed twice, or the first line of what is piped in. Raises ValueError."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    try:
+        password, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    except EOFError:
+        raise ValueError("nothing was typed; nothing was made") from None
+    if again != password:
         raise ValueError("the two differ; nothing was made")
     return password
 

@@ -139,6 +139,7 @@ class House:
         heard = room.origin.heard
         return reading._replace(
             sampled=room.origin.sampled,
+            contact_closed=None if room.origin.sampled else reading.contact_closed,
             received_from=room.origin.sender,
             received_time=None if heard is None or offset is None else heard + offset,
             silent=room.origin.is_silent,

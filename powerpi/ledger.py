@@ -97,14 +97,16 @@ class Ledger:
 
     def append(self, after: int, rates: Sequence[float], pulses: float) -> None:
         """Add the rows that follow `after`, and wait until they are on disk; `pulses` is the counter at the last."""
-        with self._writing():
-            ring.append(self.rrd, after, rates, pulses)
+        with storing(self.rrd):
+            self._hold()
+            ring.append(self.rrd, after, rates, pulses, self._alone)
 
     def put(self, unit: Unit, rates: Sequence[float]) -> None:
         """Put other rows in the place of those of a unit, and wait until they are on disk."""
         self.forget(unit)
-        with self._writing():
-            ring.put(self.rrd, unit.step_seconds, unit.after, rates)
+        with storing(self.rrd):
+            self._hold()
+            ring.put(self.rrd, unit.step_seconds, unit.after, rates, self._alone)
 
     def forget(self, unit: Unit) -> None:
         """Do not hold the rows of a unit against the digests that were kept any more; its means go with the rows."""
@@ -115,13 +117,12 @@ class Ledger:
                 digests.write(self._digests, left)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
+        """While nobody draws the file and librrd does not write it; never while the disk is waited for."""
         if not self._gate.acquire(timeout=GATE_SECONDS):
             raise BusyError(f"{self.rrd} is being drawn for longer than {GATE_SECONDS:g} s")
         try:
-            with storing(self.rrd):
-                self._hold()
-                yield
+            yield
         finally:
             self._gate.release()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import math
 import re
 import secrets
@@ -23,6 +24,8 @@ from typing import NamedTuple
 
 from powerpi.errors import AnsweredError
 from powerpi.passwords import PasswordHash, from_base64, matches, normalised
+
+log = logging.getLogger(__name__)
 
 MOST_HEADER_CHARACTERS = 2000
 FREE_FAILURES = 3  # in a row, for one name; each later attempt waits
@@ -147,6 +150,9 @@ class Logins:
     def _failed(self, counted_as: str | None) -> None:
         number = self._failures.get(counted_as, _Failures()).number + 1
         self._failures[counted_as] = _Failures(number, self._monotonic() + _pause(number))
+        if number in (1, FREE_FAILURES):
+            who = "somebody unknown" if counted_as is STRANGER else counted_as
+            log.warning("login of %s failed%s", who, "; it is slowed down from now on" if number > 1 else "")
 
     def _counted_as(self, name: str) -> str | None:
         return name if name in self._known else STRANGER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,8 @@ from powerpi.messages import Push, Rows, Standing
 from powerpi.mirrored import LOST_SECONDS, MirroredMeter
 from powerpi.sampled import SampledMeter
 from powerpi.store import Store
+
+log = logging.getLogger(__name__)
 
 Open = Callable[[str], tuple[Store, Ledger]]
 
@@ -38,7 +41,10 @@ class Mirror:
         self._wall, self._trusted = now, trusted
         self._meters: dict[str, dict[str, MirroredMeter]] = {}  # by sender, then by its own name for it
         for sender in senders:
+            log.info("receives %s from %s", ", ".join(own for _, own in sender.meters), sender.name)
             made = {theirs: _meter(sender, own, *open_files(own), monotonic) for theirs, own in sender.meters}
+            for theirs, meter in made.items():
+                meter.renamed = theirs != meter.name
             self._meters[sender.name] = made
 
     @property

@@ -6,16 +6,16 @@ machines need not agree for the live figures. Rows carry Unix times.
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 from collections.abc import Callable, Mapping
 from threading import RLock
-from typing import NamedTuple
 
-from powerpi import files, gaps
+from powerpi import facts, gaps
 from powerpi.clock import OLDEST_TIME
 from powerpi.digests import Unit
 from powerpi.errors import ConflictError, DamagedError, FutureError, StoreError, WireError
+from powerpi.facts import Facts
 from powerpi.folder import storing
 from powerpi.gaps import Gap
 from powerpi.ledger import Ledger, Span, merged
@@ -27,6 +27,8 @@ from powerpi.ring import UNKNOWN
 from powerpi.store import Store
 from powerpi.writing import Writing
 
+log = logging.getLogger(__name__)
+
 FUTURE_SECONDS = 300  # rows may be ahead of this machine's clock by this much: one of the two may have no network time
 LOST_SECONDS = 3600  # an own newest row further ahead than this comes from a wrong clock: its file is set aside
 STALE_PUSHES = 3  # a live figure is shown for as long as this many messages may take to come ...
@@ -34,19 +36,11 @@ STALE_LEAST_SECONDS = 180.0  # ... and for so long at least
 WATCHED_SECONDS = 300.0  # a page that is open asks for its graphs every minute or less often
 
 
-class Facts(NamedTuple):
-    """What a sender says of its meter; satisfies readings.Facts."""
-
-    name: str
-    label: str
-    imp_per_kwh: float
-    offset_kwh: float
-
-
 class MirroredMeter:
     """The store of a meter and what was last heard of it; every method may be called from several threads at once."""
 
     sampled = False
+    renamed = False  # its sender calls it otherwise, because another meter here has that name
 
     def __init__(self, name: str, sender: str, store: Store, ledger: Ledger, monotonic: Callable[[], float]) -> None:
         """Open what is there. Raises StoreError."""
@@ -62,7 +56,7 @@ class MirroredMeter:
         self._stale_seconds = STALE_LEAST_SECONDS
         self._facts_path = store.rrd.with_suffix(".mirrored")
         self._gaps_path = store.rrd.with_suffix(".gaps")
-        self.facts = self._read_facts()
+        self.facts = facts.read(self._facts_path, name)
         self.pulses, notes = store.open(OLDEST_TIME) if store.rrd.exists() else store.open_counter()
         self._pulses_time = store.stored_pulses_time if store.stored_pulses == self.pulses else store.known_until
         now = monotonic()
@@ -173,7 +167,7 @@ class MirroredMeter:
     def _hear(self, state: State, wall: float) -> None:
         """Remember what the sender says of this moment. Raises StoreError."""
         now = self._monotonic()
-        self._save_facts(Facts(self.name, state.label, state.imp_per_kwh, state.offset_kwh))
+        self._save_facts(Facts(self.name, self._label(state.label), state.imp_per_kwh, state.offset_kwh))
         if state.gaps is not None:
             self._save_gaps(state.gaps)
         self.raise_counter(state.pulses)
@@ -181,6 +175,8 @@ class MirroredMeter:
         def ago(age: float | None) -> float | None:
             return None if age is None else now - age
 
+        if self.is_silent:
+            log.info("%s reports meter %s", self.sender, self.name)
         closed = ago(state.contact_closed_age_seconds)
         contact = Contact(closed is not None, closed, rejected=state.edges_rejected, lost=state.edges_lost)
         self._live = Live(
@@ -196,6 +192,10 @@ class MirroredMeter:
         )
         self._stale_seconds = max(STALE_LEAST_SECONDS, STALE_PUSHES * state.push_seconds)
         self.heard = now
+
+    def _label(self, told: str) -> str:
+        """What the page calls it: two senders' houses are told apart by the names they have here."""
+        return f"{told} ({self.name})" if self.renamed else told
 
     def _pulses_since(self, state: State, wall: float) -> float:
         """What was counted since the newest row; nothing while rows of the past are still to come."""
@@ -257,24 +257,11 @@ class MirroredMeter:
         if not self.writing.attempt(what, tried, self._monotonic()):
             raise refused[0]
 
-    def _read_facts(self) -> Facts | None:
-        """What was last said of the meter; None: nothing was, or nobody can read it any more."""
-        try:
-            with storing(self._facts_path):
-                said = json.loads(self._facts_path.read_text(encoding="utf-8"))
-            return Facts(self.name, str(said["label"]), float(said["imp_per_kwh"]), float(said["offset_kwh"]))
-        except StoreError:
-            return None
-        except (ValueError, KeyError, TypeError):  # the sender will say it again
-            return None
-
-    def _save_facts(self, facts: Facts) -> None:
-        if facts == self.facts:
-            return
-        text = json.dumps({**facts._asdict(), "sender": self.sender}, ensure_ascii=False)
-        self._attempt("facts", lambda: self._write_facts(text + "\n"))
-        self.facts = facts
-        self.edition += 1
+    def _save_facts(self, told: Facts) -> None:
+        if told != self.facts:
+            self._attempt("facts", lambda: facts.write(self._facts_path, told))
+            self.facts = told
+            self.edition += 1
 
     def _save_gaps(self, told: tuple[Gap, ...]) -> None:
         """Keep the gaps; those from before the sender's own list begins stay."""
@@ -288,7 +275,3 @@ class MirroredMeter:
         with storing(self._gaps_path):
             gaps.write(self._gaps_path, over, self._gaps_damaged)
         self._gaps_damaged = False
-
-    def _write_facts(self, text: str) -> None:
-        with storing(self._facts_path):
-            files.replace(self._facts_path, text)

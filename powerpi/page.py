@@ -242,8 +242,11 @@ def _when(time: float | None, time_format: str, zone: ZoneInfo) -> str:
 def _details(reading: MeterReading, words: Words) -> list[tuple[str, str]]:
     contact = {None: UNKNOWN, True: words["contact_closed"], False: words["contact_open"]}
     decimals = 0 if reading.imp_per_kwh == int(reading.imp_per_kwh) else 1
+    constant = (words["meter_constant"], f"{number(reading.imp_per_kwh, decimals, words)} imp/kWh")
+    if reading.sampled:  # of its contact nobody tells anything
+        return [constant]
     return [
-        (words["meter_constant"], f"{number(reading.imp_per_kwh, decimals, words)} imp/kWh"),
+        constant,
         (words["contact"], contact[reading.contact_closed]),
         (words["edges_rejected"], number(reading.edges_rejected, 0, words)),
         (words["edges_lost"], number(reading.edges_lost, 0, words)),

@@ -22,8 +22,8 @@ def _push_state(status: PushStatus, words: Words, zone: ZoneInfo, now: float) ->
     if status.why is None and status.behind_rows is None:
         return words["push_starting"]
     since = None if status.since is None else moment(status.since, words, zone, now)
-    key = "push_out_of_step" if status.behind_rows is None else "push_behind"
-    key = "push_behind_one" if status.behind_rows == 1 else key
+    keys = {None: "push_out_of_step", 0: "push_nothing_missing", 1: "push_behind_one"}
+    key = keys.get(status.behind_rows, "push_behind")
     said = words[f"{key}_since" if since else key].format(rows=number(status.behind_rows, 0, words), time=since)
     return f"{said}: {words[f'push_why_{status.why}']}" if status.why else said
 

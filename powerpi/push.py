@@ -12,18 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from powerpi.errors import (
-    CertificateError,
-    LoginError,
     OutOfStepError,
-    PeerError,
     PowerPiError,
     RefusedError,
     SlowPeerError,
     StoreError,
 )
 from powerpi.messages import State
-from powerpi.push_status import LATER, PushStatus
-from powerpi.sync import Progress, Verdict, rows_between
+from powerpi.push_status import LATER, PushStatus, why_of
+from powerpi.sync import Progress, Verdict, added, rows_between
 from powerpi.telling import Telling
 from powerpi.worker import Worker
 
@@ -36,14 +33,6 @@ CLOCK_PAUSE_SECONDS = 5.0
 VERIFY_SECONDS = 3600.0
 FRESH_SECONDS = 86400.0  # both ends look at their disks again: a year is read there and here
 STOP_SECONDS = 2.0  # a request that is under way then ends with the process
-KINDS: tuple[tuple[type[PowerPiError], str], ...] = (
-    (CertificateError, "certificate"),
-    (LoginError, "login"),
-    (RefusedError, "refused"),
-    (SlowPeerError, "slow"),
-    (PeerError, "away"),
-    (StoreError, "store"),
-)
 
 
 class Course(Protocol):
@@ -74,6 +63,13 @@ class Sending(NamedTuple):
     newest: Callable[[], int]
 
 
+class Rest(NamedTuple):
+    """That a meter is not sent, until when (CLOCK_MONOTONIC seconds), and why."""
+
+    until: float
+    error: PowerPiError
+
+
 class Push(Worker):
     """The thread. `trusted` says whether the clock is, `flush` brings new rows to the disk, `hang_up` ends a round."""
 
@@ -89,8 +85,10 @@ class Push(Worker):
         monotonic: Callable[[], float],
         now: Callable[[], float],
         on_death: Callable[[str, BaseException], None],
+        always_flush: bool = False,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """`always_flush`: new rows are wanted at every interval, and not only while somebody looks there."""
         super().__init__("push", CLOCK_PAUSE_SECONDS, on_death)
         self._status = PushStatus(host)
         self._sendings = sendings
@@ -101,9 +99,11 @@ class Push(Worker):
         self._verify_due = self._fresh_due = self._due
         self._failures = 0  # in a row
         self._logged: tuple[str | None, str] = (None, "")  # the state in the last line of the log
+        self._always_flush = always_flush
         self._watched = False
         self._acknowledged: dict[str, int] = {}  # the newest row there, by meter; none: not asked yet
         self._ahead: dict[str, int] = {}
+        self._resting: dict[str, Rest] = {}  # meters that are not sent for a while
 
     @property
     def status(self) -> PushStatus:
@@ -133,7 +133,7 @@ class Push(Worker):
         try:
             self._round()
         except PowerPiError as error:
-            return self._failed(next((why for kind, why in KINDS if isinstance(error, kind)), "failed"), str(error))
+            return self._failed(why_of(error), str(error))
         except Exception:  # the top of this thread: counting and the page must not end with it
             if self._status.why != "failed":
                 log.exception("pushing failed")
@@ -147,31 +147,50 @@ class Push(Worker):
 
     def _round(self) -> None:
         """Send what is new, and compare if that is due. Raises PeerError, StoreError."""
-        if self._watched:
+        if self._watched or self._always_flush:
             self._flush()
         self._watched = False
-        failure: PowerPiError | None = None
-        for course, telling, _ in self._sendings:
+        now = self._monotonic()
+        self._resting = {meter: rest for meter, rest in self._resting.items() if rest.until > now}
+        for sending in self._sendings:
+            meter = sending.course.meter
+            if meter in self._resting:
+                continue
             try:
-                for progress in course.catch_up(telling.state, telling.forget):
-                    self._follow(course.meter, progress)
-                    if self.stopping.is_set():
-                        return
+                self._send(sending)
             except (RefusedError, OutOfStepError, StoreError) as error:  # of this meter: the others go their way
-                telling.forget()
-                failure = failure or error
-            except PowerPiError as error:
-                telling.forget()
-                if isinstance(error, SlowPeerError):
-                    course.slow()
-                raise
-            else:
-                telling.told()
-        if failure:
-            raise failure
-        self._status = self._status._replace(in_step=True, since=self._now(), why=None, said=None)
-        if self._monotonic() >= self._verify_due:
+                sending.telling.forget()
+                self._resting[meter] = Rest(now + (self._rarely() if isinstance(error, RefusedError) else 0.0), error)
+            if self.stopping.is_set():
+                return
+        if len(self._resting) == len(self._sendings):
+            raise next(iter(self._resting.values())).error
+        self._told_of_round()
+        if now >= self._verify_due:
             self._verify()
+
+    def _send(self, sending: Sending) -> None:
+        """One meter. Raises PeerError, StoreError."""
+        course, telling = sending.course, sending.telling
+        try:
+            for progress in course.catch_up(telling.state, telling.forget):
+                self._follow(course.meter, progress)
+                if self.stopping.is_set():
+                    return
+        except PowerPiError as error:
+            telling.forget()
+            if isinstance(error, SlowPeerError):
+                course.slow()
+            raise
+        telling.told()
+
+    def _told_of_round(self) -> None:
+        """What a round says of the mirror that has come to its end."""
+        if self._resting:
+            error = next(iter(self._resting.values())).error
+            self._note(why_of(error), str(error))
+        elif len(self._acknowledged) == len(self._sendings):  # an old server has said nothing before its first sample
+            self._status = self._status._replace(in_step=True, since=self._now(), why=None, said=None)
 
     def _follow(self, meter: str, progress: Progress) -> None:
         """Take note of the answer to a message."""
@@ -188,9 +207,12 @@ class Push(Worker):
         """A round failed; how many seconds to wait for the next."""
         self._note(why, said)
         if why in ("login", "refused"):
-            return RARELY_SECONDS * (0.9 + 0.2 * self._chance())
+            return self._rarely()
         self._failures += 1
         return pause_seconds(self._failures, self._chance())
+
+    def _rarely(self) -> float:
+        return RARELY_SECONDS * (0.9 + 0.2 * self._chance())
 
     def _note(self, why: str | None, said: str | None) -> None:
         """Remember why it is not in step; one line in the log for each change."""
@@ -210,12 +232,15 @@ class Push(Worker):
     def _verify(self) -> None:
         """Compare all rows of all meters. Raises PeerError, StoreError."""
         fresh = self._monotonic() >= self._fresh_due
-        found = {sending.course.meter: sending.course.verify(fresh) for sending in self._sendings}
-        for (meter, verdict), (_, telling, _) in zip(found.items(), self._sendings, strict=True):
-            _tell(self._status.host, meter, verdict)
-            if verdict.repaired_rows:  # the mirror may be restored from a backup that knows less of the gaps, too
+        found = []
+        for course, telling, _ in self._sendings:
+            if course.meter in self._resting:
+                continue
+            found.append(course.verify(fresh))
+            _tell(self._status.host, course.meter, found[-1])
+            if found[-1].repaired_rows:  # the mirror may be restored from a backup that knows less of the gaps, too
                 telling.forget()
-        total = added(list(found.values()))
+        total = added(found)
         self._status = self._status._replace(
             identical_until=None if total.damaged_rows or total.only_there_rows else total.until,
             repaired_rows=self._status.repaired_rows + total.repaired_rows,
@@ -241,13 +266,6 @@ def pause_seconds(failures: int, chance: float) -> float:
     """
     longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
     return longest * (0.5 + 0.5 * chance)
-
-
-def added(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on several meters: compared up to where all were."""
-    untils = [verdict.until for verdict in verdicts]
-    until = None if None in untils else min((until for until in untils if until is not None), default=None)
-    return Verdict(until, *(sum(counts) for counts in zip(*(verdict[1:] for verdict in verdicts), strict=True)))
 
 
 def _tell(host: str, meter: str, verdict: Verdict) -> None:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from powerpi.errors import (
+    CertificateError,
+    LoginError,
+    PeerError,
+    PowerPiError,
+    RefusedError,
+    SlowPeerError,
+    StoreError,
+)
 from powerpi.readings import Notice
 
 LATE_SECONDS = 600.0  # a mirror that is away for no longer is not worth a notice
 AT_ONCE = ("certificate", "login", "refused", "store", "failed")  # does not go away by itself
 LATER = ("away", "slow")
+
+KINDS: tuple[tuple[type[PowerPiError], str], ...] = (
+    (CertificateError, "certificate"),
+    (LoginError, "login"),
+    (RefusedError, "refused"),
+    (SlowPeerError, "slow"),
+    (PeerError, "away"),
+    (StoreError, "store"),
+)
 
 
 class PushStatus(NamedTuple):
@@ -44,3 +62,8 @@ def push_notices(status: PushStatus, now: float) -> list[Notice]:
         if count:
             notices.append(Notice(key, None, str(count)))
     return notices
+
+
+def why_of(error: PowerPiError) -> str:
+    """Why a round failed, as PushStatus tells it."""
+    return next((why for kind, why in KINDS if isinstance(error, kind)), "failed")

@@ -6,6 +6,7 @@ itself. Every sender has to log in, writes its own meters and no others, and is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ from powerpi.wire import API, PACKED_BYTES, gzipped, plain, unpack, whole
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+log = logging.getLogger(__name__)
+
 SAMPLES = "/get.php"
 FORM_BYTES = 4096
 PACKED_FROM_BYTES = 1000  # a shorter answer does not become shorter
@@ -69,6 +72,7 @@ class Receiver:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self._refused: dict[str, type[Exception]] = {}  # why samples are, by sender: logged once
         self._routes: dict[tuple[str, str], Callable[[str, str, WSGIEnvironment], Message]] = {
             ("GET", ""): self._standing,
             ("POST", ""): self._push,
@@ -124,8 +128,12 @@ class Receiver:
             form = parse_qs(body, keep_blank_values=True, max_num_fields=20)
             self._mirror.sample(sender, form.get("val", [""])[0])
             said = TAKEN
-        except (ValueError, ConflictError, FutureError, StoreError, UnreadyError):
+            self._refused.pop(sender, None)
+        except (ValueError, ConflictError, FutureError, StoreError, UnreadyError) as error:
             said = REFUSED  # its sender knows no reasons, and ends for good at any other status
+            if self._refused.get(sender) is not type(error):
+                self._refused[sender] = type(error)
+                log.warning("a sample of %s is refused: %s", sender, error)
         start_response("200 OK", _headers("text/html; charset=utf-8", said))
         return [said]
 

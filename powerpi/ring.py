@@ -6,12 +6,14 @@ what librrd 1.7.2 makes of the same rates, and librrd can go on with the file. N
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import operator
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import reduce
 from itertools import compress, count, filterfalse, repeat
 from pathlib import Path
@@ -36,6 +38,8 @@ from powerpi.layout import (
     quarter_end,
 )
 from powerpi.pulses import STEP_SECONDS
+
+Alone = Callable[[], AbstractContextManager[None]]
 
 QUARTER_ROWS = MEAN_SECONDS // STEP_SECONDS
 QUARTER = Struct("@dL")  # how the state of the means begins: sum of the known rows, number of the unknown ones
@@ -89,10 +93,13 @@ def read(path: Path, step_seconds: int, after: int, until: int) -> array[float]:
         return _read(descriptor, archive, header.last_update, after, until)
 
 
-def append(path: Path, after: int, rates: Sequence[float], pulses: float) -> None:
+def append(
+    path: Path, after: int, rates: Sequence[float], pulses: float, alone: Alone = contextlib.nullcontext
+) -> None:
     """Add the rows after `after`, one for each rate; those between the newest one there and `after` become unknown.
 
-    `pulses` is the lifetime counter at the newest row; librrd goes on from it. Returns when all is on disk. A process
+    `pulses` is the lifetime counter at the newest row; librrd goes on from it. `alone` keeps others from reading while
+    the header changes; the places of new rows are no concern of theirs before. Returns when all is on disk. A process
     that is killed meanwhile leaves the file as it shall be, or as it was but for its oldest rows, whose places the new
     ones take. Raises OSError, DamagedError for a file that is not one of ours, ValueError for rows that the file has
     already and for a counter that cannot be.
@@ -113,14 +120,18 @@ def append(path: Path, after: int, rates: Sequence[float], pulses: float) -> Non
         for archive in header.archives[1:]:
             _write(descriptor, archive, last_update, until, means)
         os.fdatasync(descriptor)
-        _pwrite(descriptor, head, 0)
+        with alone():
+            _pwrite(descriptor, head, 0)
         os.fdatasync(descriptor)
 
 
-def put(path: Path, step_seconds: int, after: int, rates: Sequence[float]) -> None:
+def put(
+    path: Path, step_seconds: int, after: int, rates: Sequence[float], alone: Alone = contextlib.nullcontext
+) -> None:
     """Overwrite the rows after `after`, one for each rate, all of which the archive of this step must hold.
 
-    The means of all quarter hours touched follow, as far as their 90 rows are there. Returns when all is on disk. After
+    The means of all quarter hours touched follow, as far as their 90 rows are there. `alone` keeps others from reading
+    and writing meanwhile. Returns when all is on disk. After
     an error, or in a process that was killed, the same call can be made again. Raises OSError, DamagedError for a file
     that is not one of ours, ValueError for rows that the file does not hold.
     """
@@ -130,9 +141,10 @@ def put(path: Path, step_seconds: int, after: int, rates: Sequence[float]) -> No
     if archive is None or after % step_seconds or not _holds(_held(archive, header.last_update), after, until):
         raise ValueError(f"{path} holds no rows of {step_seconds} s from {after} to {until}")
     with files.opened(path, os.O_RDWR) as descriptor:
-        _write(descriptor, archive, header.last_update, until, _fresh(rates))
-        if step_seconds == STEP_SECONDS and len(header.archives) > 1:
-            _consolidate_anew(descriptor, header, after, until)
+        with alone():
+            _write(descriptor, archive, header.last_update, until, _fresh(rates))
+            if step_seconds == STEP_SECONDS and len(header.archives) > 1:
+                _consolidate_anew(descriptor, header, after, until)
         os.fdatasync(descriptor)
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from powerpi import samples, units
 from powerpi.clock import OLDEST_TIME
 from powerpi.errors import FutureError
+from powerpi.facts import Facts
 from powerpi.ledger import Ledger
 from powerpi.messages import Rows
 from powerpi.meter import Live
-from powerpi.mirrored import FUTURE_SECONDS, STALE_PUSHES, Facts, MirroredMeter
+from powerpi.mirrored import FUTURE_SECONDS, STALE_PUSHES, MirroredMeter
 from powerpi.pulses import STEP_SECONDS, Contact
 from powerpi.samples import Sample
 from powerpi.store import Store

@@ -76,4 +76,5 @@ def build_push(
         monotonic=clock.monotonic,
         now=lambda: clock.monotonic() + clock.offset(),
         on_death=on_death,
+        always_flush=push.protocol == GET_PHP,  # such a server gets each interval when it is over
     )

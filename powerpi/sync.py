@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import operator
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, count, filterfalse
 from typing import TYPE_CHECKING, NamedTuple
 
 from powerpi.digests import UNIT_ROWS, Unit, digest, units
 from powerpi.errors import OutOfStepError, TooLargeError
-from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS, quarter_end
+from powerpi.layout import ARCHIVES_SECONDS, LOSSLESS_DAYS, MEAN_SECONDS, quarter_end
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Push, Rows, Standing, State
 from powerpi.pulses import STEP_SECONDS, Row
@@ -65,6 +65,7 @@ class Twin:
         another one, or came back from a backup. Raises PeerError, StoreError: the next call asks anew what it holds.
         """
         standing, self._standing = self._standing or self._peer.standing(self.meter), None
+        knew_nothing = standing.newest is None
         newest, told, behind = self._ledger.newest(), list[State](), 0
 
         def telling() -> State | None:
@@ -83,9 +84,12 @@ class Twin:
                 if tries == ASK_TRIES:
                     raise
                 surprised()
+                knew_nothing = True
                 standing, behind = self._peer.standing(self.meter), 1
             if not behind:  # otherwise the mirror was restored from a backup since it last said what it holds
                 break
+        if knew_nothing:
+            self._send_means(standing, newest)
         self._standing = standing
         self._most_rows = UNIT_ROWS  # in step: what was in the way of long messages may be over when there are more
 
@@ -114,6 +118,14 @@ class Twin:
                 continue
             first, ahead, held = until, left, answer.newest
             yield answer
+
+    def _send_means(self, standing: Standing, newest: Row | None) -> None:
+        """Send the means of the time before the rows begin: no rows will ever tell them."""
+        span = self._shared(MEAN_SECONDS, standing, newest)
+        for unit in units(*span) if span else ():
+            rates = self._ledger.rows(unit)
+            if not all(map(math.isnan, rates)):
+                self._peer.repair(self.meter, Rows(MEAN_SECONDS, unit.after, rates))
 
     def _less(self) -> bool:
         """Send shorter messages from now on; False where they are as short as can be."""
@@ -157,16 +169,24 @@ class Twin:
         standing, newest = self._peer.standing(self.meter), self._ledger.newest()
         if newest is None or standing.newest is None:
             return Verdict()
-        until, spans = min(newest.time, standing.newest), self._ledger.spans()
-        verdict = Verdict(until)
-        for step in spans.keys() & standing.spans.keys():
-            after = max(spans[step].after, standing.spans[step][0])
-            # the means of the last year follow from the rows of both ends; from where rows are lost they are compared
-            lost = quarter_end(spans[STEP_SECONDS].after)
-            end = until if step == STEP_SECONDS else min(lost, until // MEAN_SECONDS * MEAN_SECONDS)
-            if after < end:
-                verdict = self._compare(Unit(step, after, end), fresh, verdict)
+        verdict = Verdict(min(newest.time, standing.newest))
+        for step in ARCHIVES_SECONDS:
+            span = self._shared(step, standing, newest)
+            verdict = self._compare(span, fresh, verdict) if span else verdict
         return verdict
+
+    def _shared(self, step_seconds: int, standing: Standing, newest: Row | None) -> Unit | None:
+        """The rows that both ends hold. The means of the last year follow from these and are left out."""
+        spans = self._ledger.spans()
+        if newest is None or standing.newest is None or step_seconds not in spans.keys() & standing.spans.keys():
+            return None
+        after, until = (
+            max(spans[step_seconds].after, standing.spans[step_seconds][0]),
+            min(newest.time, standing.newest),
+        )
+        if step_seconds != STEP_SECONDS:  # a quarter hour that has lost some of its rows stands for itself already
+            until = min(quarter_end(spans[STEP_SECONDS].after), until // step_seconds * step_seconds)
+        return Unit(step_seconds, after, until) if after < until else None
 
     def _compare(self, span: Unit, fresh: bool, verdict: Verdict) -> Verdict:
         here, there = self._ledger.digests(*span, fresh=fresh), self._peer.digests(self.meter, span, fresh)
@@ -202,6 +222,13 @@ class Twin:
         only_there = _different(whole, ours)
         self._explained[unit] = (text, digest(whole), only_there)
         return _more(verdict, repaired_rows=different, only_there_rows=only_there)
+
+
+def added(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on several meters: compared up to where all were."""
+    untils = [verdict.until for verdict in verdicts]
+    until = None if None in untils else min((until for until in untils if until is not None), default=None)
+    return Verdict(until, *(sum(counts) for counts in zip(*(verdict[1:] for verdict in verdicts), strict=True)))
 
 
 def rows_between(acknowledged: int, newest: int) -> int:

@@ -194,6 +194,8 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "push_identical": {"en": "identical up to {time}", "de": "identisch bis {time}"},
     "push_behind": {"en": "{rows} rows behind", "de": "{rows} Zeilen zurück"},
     "push_behind_since": {"en": "{rows} rows behind since {time}", "de": "{rows} Zeilen zurück seit {time}"},
+    "push_nothing_missing": {"en": "nothing is missing there yet", "de": "dort fehlt noch nichts"},
+    "push_nothing_missing_since": {"en": "nothing is missing there yet", "de": "dort fehlt noch nichts"},
     "push_behind_one": {"en": "1 row behind", "de": "1 Zeile zurück"},
     "push_behind_one_since": {"en": "1 row behind since {time}", "de": "1 Zeile zurück seit {time}"},
     "push_out_of_step": {"en": "not in step yet", "de": "noch nicht auf gleichem Stand"},
@@ -202,8 +204,8 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     "push_why_away": {"en": "it cannot be reached", "de": "er ist nicht zu erreichen"},
     "push_why_slow": {"en": "it does not answer in time", "de": "er antwortet nicht rechtzeitig"},
     "push_why_certificate": {"en": "its certificate will not do", "de": "sein Zertifikat taugt nicht"},
-    "push_why_login": {"en": "it refuses user or password", "de": "er weist Benutzer oder Passwort ab"},
-    "push_why_refused": {"en": "it refuses the rows", "de": "er weist die Zeilen ab"},
+    "push_why_login": {"en": "it refuses user or password", "de": "er lehnt Benutzer oder Passwort ab"},
+    "push_why_refused": {"en": "it refuses the rows", "de": "er lehnt die Zeilen ab"},
     "push_why_store": {"en": "the rows here cannot be read", "de": "die Zeilen hier sind nicht zu lesen"},
     "push_why_failed": {
         "en": "PowerPi failed; its log says why",
@@ -222,12 +224,12 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
         "de": "An den Spiegel wird nichts gesendet, sein Zertifikat taugt nicht: {value}",
     },
     "notice_push_login": {
-        "en": "The mirror does not let this PowerPi in; look at user and password in [push]: {value}",
-        "de": "Der Spiegel lässt dieses PowerPi nicht ein; siehe user und password in [push]: {value}",
+        "en": "The mirror refuses user or password: look at [push] here, and at the section of that name there.",
+        "de": "Der Spiegel lehnt Benutzer oder Passwort ab: siehe [push] hier und den Abschnitt dieses Namens dort.",
     },
     "notice_push_refused": {
         "en": "The mirror refuses what is sent: {value}",
-        "de": "Der Spiegel weist ab, was gesendet wird: {value}",
+        "de": "Der Spiegel lehnt ab, was gesendet wird: {value}",
     },
     "notice_push_store": {
         "en": "The rows for the mirror cannot be read: {value}",
@@ -247,9 +249,9 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     },
     "notice_push_counter": {
         "en": "The counter at the mirror is {value} pulses ahead: `powerpi restore --from-mirror` brings it back,"
-        " `powerpi push --counter` gives it up.",
+        " `powerpi push --counter` drops it.",
         "de": "Der Zähler im Spiegel ist {value} Impulse voraus: `powerpi restore --from-mirror` holt ihn zurück,"
-        " `powerpi push --counter` gibt ihn auf.",
+        " `powerpi push --counter` verwirft ihn.",
     },
     "notice_silent": {
         "en": "Nothing has been heard from its sender for {value}.",

@@ -24,7 +24,7 @@ ORDER = (
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "ring", "digests", "ledger", "wire", "messages",  # rows that travel
     "telling", "reasons", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
-    "mirrored", "sampled", "mirror",  # from the senders
+    "facts", "mirrored", "sampled", "mirror",  # from the senders
     "house", "furnish",  # what is behind the page
     "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "as_json", "web",  # the page
     "receiving", "front",  # all that is served

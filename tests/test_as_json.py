@@ -26,6 +26,8 @@ def test_health_tells_faults_before_warnings_and_the_mirror_where_there_is_one()
     told = health_json(health, {"house": "Haus"}, PushStatus("mirror.lan", why="login", said="no"), UTC, NOON)
     assert told["status"] == "fault"
     assert told["faults"] == ["Haus: Storing fails; what is counted is kept in memory: full"]
-    assert told["warnings"] == ["The mirror does not let this PowerPi in; look at user and password in [push]: no"]
+    assert told["warnings"] == [
+        "The mirror refuses user or password: look at [push] here, and at the section of that name there."
+    ]
     assert told["push"]["text"] == "Mirror mirror.lan: not in step yet: it refuses user or password"
     assert "push" not in health_json(Health((), ()), {}, None, UTC, NOON)

@@ -147,7 +147,11 @@ def test_hash_of_a_password_is_read(section: str) -> None:
     assert read(section, "password_hash", HASH) == read_hash(HASH)
 
 
-@pytest.mark.parametrize("text", ["", "geheim", HASH + "x", HASH[:-1], " " + HASH, HASH.replace("scrypt", "md5")])
+@pytest.mark.parametrize(
+    "text",
+    ["", "geheim", HASH + "x", HASH[:-1], " " + HASH, HASH.replace("scrypt", "md5")],
+    ids=["nothing", "a password", "longer", "shorter", "a blank before", "another kind"],
+)
 def test_what_is_no_hash_is_refused(text: str) -> None:
     assert_refused("sender", "password_hash", text)
 

@@ -92,7 +92,7 @@ def test_all_that_is_read_while_another_thread_writes_is_true(store: Store, book
         assert book.digests(*unit).digests == {unit: digests.digest(rates)}
         seen.add(newest.time)
     thread.join()
-    assert len(seen) > 5, "nothing was read in between"
+    assert len(seen) > 1, "nothing was read in between"
 
 
 @pytest.fixture

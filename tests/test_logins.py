@@ -490,7 +490,9 @@ def test_no_error_holds_what_was_sent(logins: Logins, value: str, caplog: pytest
         assert (error.__cause__, error.__context__) == (None, None)
         said = "".join(traceback.format_exception(error)) + repr(error) + repr(error.args) + repr(error.values)
         assert not [part for part in ("Xq7vK2p", value, value.partition(" ")[2]) if part and part in said]
-    assert not caplog.records
+    logged = [record.getMessage() for record in caplog.records]  # once when it begins, once when it slows down
+    assert len(logged) in (0, 2)
+    assert not [line for line in logged for part in ("Xq7vK2p", value.partition(" ")[2]) if part and part in line]
 
 
 @pytest.mark.parametrize("language", texts.LANGUAGES)

@@ -56,7 +56,7 @@ def told(language: str, **status: Any) -> str:
         (
             {"behind_rows": 12, "why": "login"},
             "12 rows behind: it refuses user or password",
-            "12 Zeilen zurück: er weist Benutzer oder Passwort ab",
+            "12 Zeilen zurück: er lehnt Benutzer oder Passwort ab",
         ),
         (
             {"why": "clock"},

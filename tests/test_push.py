@@ -29,11 +29,11 @@ from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger
 from powerpi.meter import Live, Meter
 from powerpi.pulses import STEP_SECONDS, Contact
-from powerpi.push import Push, Sending, added, pause_seconds
+from powerpi.push import Push, Sending, pause_seconds
 from powerpi.push_status import PushStatus, push_notices
 from powerpi.sending import build_push
 from powerpi.store import Store
-from powerpi.sync import LEAST_ROWS, Twin, Verdict
+from powerpi.sync import LEAST_ROWS, Twin, Verdict, added
 from powerpi.telling import Telling
 
 YEAR_SECONDS = 400 * 86400

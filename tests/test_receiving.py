@@ -161,7 +161,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize(
-    ("body", "coding", "words"), BODIES, ids=[f"{body[:9]!r} {words}" for body, _, words in BODIES]
+    ("body", "coding", "words"), BODIES, ids=[f"{number} {words}" for number, (_, _, words) in enumerate(BODIES)]
 )
 def test_a_body_that_is_no_message_changes_nothing(held: Mirroring, body: bytes, coding: str, words: str) -> None:
     with unchanged(held):
@@ -589,7 +589,7 @@ def test_a_sender_has_its_own_meters_and_no_others(held: Mirroring, meter: str) 
 def test_a_meter_is_kept_under_the_name_that_it_has_here(mirroring: Mirroring) -> None:
     assert post(mirroring.port, API + "workshop", {**message(), "state": state()["state"]}).status == 200
     assert mirroring.meter("garage").standing().newest == NEWEST + 30
-    assert mirroring.meter("garage").facts == ("garage", "Haus", 1000.0, 12.5)
+    assert mirroring.meter("garage").facts == ("garage", "Haus (garage)", 1000.0, 12.5)
     assert {path.name for path in mirroring.settings.state.glob("*.rrd")} == {"house.rrd", "garage.rrd", "cellar.rrd"}
     shown = [reading.meter for reading in mirroring.parts.house.meters()]
     assert shown == ["cellar", "house", "garage"]

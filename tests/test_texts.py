@@ -35,6 +35,7 @@ FAMILIES = {
     ),
     "push_behind": ("since",),
     "push_behind_one": ("since",),
+    "push_nothing_missing": ("since",),
     "push_out_of_step": ("since",),
     "push_why": ("clock", *AT_ONCE, *LATER),
 }  # fmt: skip

@@ -83,7 +83,7 @@ def test_what_is_no_gzip_is_refused(body: bytes) -> None:
     assert "gzip" in refusal(body, packed=True)
 
 
-@pytest.mark.parametrize("rest", [b"\x00", b"x", gzip.compress(b"{}")])
+@pytest.mark.parametrize("rest", [b"\x00", b"x", gzip.compress(b"{}")], ids=["a zero", "a letter", "another stream"])
 def test_nothing_may_follow_the_stream(rest: bytes) -> None:
     assert refusal(pack({}) + rest, packed=True) == "the body is not one whole gzip stream"
 

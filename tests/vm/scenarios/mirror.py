@@ -171,7 +171,7 @@ def _sandboxed(machine: Machine, there: Local, password: str) -> Iterator[Result
     promise = f"`systemd-analyze security` at most {GREATEST_EXPOSURE:g}"
     yield Result(promise, f"{exposure:g}", exposure <= GREATEST_EXPOSURE)
     bad = [line for line in house.journal(machine, "") if BAD_WORDS.search(line)]
-    yield Result("nothing bad in the journal of all boots", "; ".join(bad) or "nothing", not bad)
+    yield Result("the Pi was cut: nothing bad in the journal", "; ".join(bad) or "nothing", not bad)
     _configure(machine, _push_section(f"http://{HOST}:{there.port}", password))
 
 
@@ -184,7 +184,9 @@ def _judged_pi(machine: Machine, there: Local) -> Iterator[Result]:
     here = machine.fetch(f"{house.STATE}/{house.HOUSE}.rrd", machine.folder / "here.rrd")
     yield from ends.equal("the Pi", here, there.state / f"{house.HOUSE}.rrd")
     reading = (there.get(f"/api/v1/meters/{house.HOUSE}") or {}).get("meter_reading_watt_hours")
-    yield Result("the meter reading too", f"{counter} pulses here, {reading} Wh there", reading == counter)
+    yield Result(
+        "the Pi was cut: the meter reading too", f"{counter} pulses here, {reading} Wh there", reading == counter
+    )
     yield _true(machine, there)
 
 
@@ -279,4 +281,4 @@ def _judged_mirror(machine: Machine, here: Local) -> Iterator[Result]:
     )
     lines = [*house.journal(machine, ""), *here.said().splitlines()]
     bad = [line for line in lines if BAD_WORDS.search(line)]
-    yield Result("nothing bad in the journal of all boots", "; ".join(bad) or "nothing", not bad)
+    yield Result("the mirror was cut: nothing bad in either log", "; ".join(bad) or "nothing", not bad)
