@@ -23,7 +23,7 @@ class Facts(NamedTuple):
 
 
 def read(path: Path, name: str) -> Facts | None:
-    """The facts of the meter of that name; None: there are none, or nobody can read them: the sender says them again."""
+    """The facts of the meter of that name; None where nobody can read any: the sender says them again."""
     try:
         with storing(path), path.open("rb") as file:
             said = json.loads(file.read(MOST_BYTES))

@@ -212,7 +212,7 @@ def test_facts_survive_and_a_change_is_a_new_edition(received: Received) -> None
     assert again(received).facts == received.meter.facts == ("house", "Küche", 500.0, -3.25)
     assert again(received).standing().offset_kwh == -3.25
     said = json.loads((received.meter.store.rrd.parent / "house.mirrored").read_text(encoding="utf-8"))
-    assert (said["label"], said["sender"]) == ("Küche", "pi-hq")
+    assert said["label"] == "Küche"
     received.tell(label="Küche", imp_per_kwh=500.0, offset_kwh=-3.25)
     assert received.meter.edition == edition
     received.tell(label="Flur", imp_per_kwh=500.0, offset_kwh=-3.25)
