@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,12 +33,11 @@ def push(settings: Settings, verify: bool, counter: bool) -> int:
     """Send all rows on disk that the mirror lacks, with a progress bar; `verify` compares all rows afterwards.
 
     `counter` has the mirror take the counters of this machine. Works while the daemon runs, and while it does not.
-    Returns the exit code: 1 when rows that are known here still differ after they were put right.
+    Returns the exit code: 1 when the two are still not identical after what could be put right was.
     Raises ConfigError, PeerError, StoreError.
     """
     wanted = _pushed(settings)
-    if not SystemClock(settings.network_time).trusted():
-        raise PeerError("the clock is not synchronised; nothing is sent with times that may be wrong")
+    _check_clock(settings)
     identical = True
     with _peer(wanted) as peer, _at_rest(settings) as running:
         for meter in _sent(settings, wanted):
@@ -52,9 +52,14 @@ def push(settings: Settings, verify: bool, counter: bool) -> int:
             _send(twin, state)
             if verify:
                 verdict, said = _compared(twin, peer, settings.timezone)
-                identical = identical and not (verdict.repaired_rows or verdict.healed_rows or verdict.damaged_rows)
+                identical = identical and not any(verdict[1:])
                 print(f"{meter.name}: {said}")
     return 0 if identical else 1
+
+
+def _check_clock(settings: Settings) -> None:
+    if not SystemClock(settings.network_time).trusted():
+        raise PeerError("the clock is not synchronised; nothing is exchanged with times that may be wrong")
 
 
 def _sent(settings: Settings, wanted: PushSettings) -> Iterator[MeterSettings]:
@@ -97,6 +102,7 @@ def _compared(twin: Twin, peer: Peer, zone: ZoneInfo) -> tuple[Verdict, str]:
 def from_mirror(settings: Settings) -> int:
     """Fetch from the mirror what is not known here. Raises ConfigError, PeerError, StoreError."""
     wanted = _pushed(settings)
+    _check_clock(settings)
     with _peer(wanted) as peer, locked_folder(settings.state) as lock:
         for meter in _sent(settings, wanted):
             gate = Lock()
@@ -107,7 +113,8 @@ def from_mirror(settings: Settings) -> int:
                     store,
                     Ledger(store.rrd, gate, lock.hold),
                     peer,
-                    lambda done, total: bar.to(done / max(total, 1)),
+                    time.time(),
+                    progress=lambda done, total: bar.to(done / max(total, 1)),
                 )
             for note in found.notes if found else ():
                 print(f"{meter.name}: {note}", file=sys.stderr)

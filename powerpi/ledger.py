@@ -6,6 +6,7 @@ writing them, and so only those that are on disk: what a power cut takes from he
 
 from __future__ import annotations
 
+import logging
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ from powerpi.layout import ARCHIVES_SECONDS, Layout
 from powerpi.pulses import STEP_SECONDS, Row
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 READ_TRIES = 100
 READ_PAUSE_SECONDS = 0.02  # a write and its sync take some milliseconds, on a card some tenths of a second
@@ -55,6 +58,7 @@ class Ledger:
         self._digests = rrd.with_suffix(".digests")
         self._gate = gate
         self._hold = hold
+        self._said = ""
 
     def newest(self) -> Row | None:
         """The newest row on disk with the counter, None where there is none."""
@@ -71,9 +75,7 @@ class Ledger:
     def digests(self, step_seconds: int, after: int, until: int, fresh: bool = False) -> Compared:
         """The digests of the units in (after, until]. `fresh`: none is taken from what was kept, all are compared."""
         wanted = list(digests.units(step_seconds, after, until))
-        with storing(self._digests):
-            kept = digests.read(self._digests)
-        newest = self.newest()
+        kept, newest = self._kept(), self.newest()
         over = newest.time // step_seconds * step_seconds if newest else 0
         found = {unit: kept[unit] for unit in wanted if unit in kept and not fresh}
         found |= {unit: digests.digest(self.rows(unit)) for unit in wanted if unit not in found}
@@ -91,9 +93,25 @@ class Ledger:
             if unit.step_seconds in spans and unit.after >= spans[unit.step_seconds].after
         }
 
+    def _kept(self) -> Kept:
+        """The digests that were kept; none where the file cannot be read: it is there to save work and to find harm."""
+        try:
+            return digests.read(self._digests)
+        except OSError as error:
+            self._say(f"the digests cannot be read: {error}")
+            return {}
+
     def _keep(self, kept: Kept) -> None:
-        with storing(self._digests):
+        try:
             digests.write(self._digests, kept)
+        except OSError as error:
+            self._say(f"the digests cannot be kept: {error}")
+
+    def _say(self, sentence: str) -> None:
+        """Log a change of state, once."""
+        if sentence != self._said:
+            log.warning("%s: %s", self.rrd.name, sentence)
+        self._said = sentence
 
     def append(self, after: int, rates: Sequence[float], pulses: float) -> None:
         """Add the rows that follow `after`, and wait until they are on disk; `pulses` is the counter at the last."""
@@ -110,8 +128,8 @@ class Ledger:
 
     def forget(self, unit: Unit) -> None:
         """Do not hold the rows of a unit against the digests that were kept any more; its means go with the rows."""
+        kept = self._kept()
         with storing(self._digests):
-            kept = digests.read(self._digests)
             left = {other: text for other, text in kept.items() if not _concerned(other, unit)}
             if left != kept:
                 digests.write(self._digests, left)

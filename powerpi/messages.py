@@ -202,13 +202,17 @@ def standing_message(standing: Standing) -> dict[str, Any]:
 
 def read_standing(message: Mapping[str, Any]) -> Standing:
     """What the mirror holds out of a message. Raises WireError."""
-    spans = mapping(message.get("spans"), "spans")
+    given = mapping(message.get("spans"), "spans")
+    spans = {step: _span(given[str(step)], step) for step in ARCHIVES_SECONDS if str(step) in given}
+    newest = maybe(message.get("newest"), time_on_grid, "newest", STEP_SECONDS)
+    if newest is not None and spans.get(STEP_SECONDS, (0, None))[1] != newest:
+        raise WireError(f"the spans do not end with the newest row, {newest}: wanted what each archive holds")
     return Standing(
-        newest=maybe(message.get("newest"), time_on_grid, "newest", STEP_SECONDS),
+        newest=newest,
         newest_pulses=maybe(message.get("newest_pulses"), number, "newest_pulses", 0, MOST_PULSES),
         pulses=whole(message.get("pulses"), "pulses", 0, MOST_PULSES),
         pulses_time=whole(message.get("pulses_time"), "pulses_time", 0, LATEST),
-        spans={step: _span(spans[str(step)], step) for step in ARCHIVES_SECONDS if str(step) in spans},
+        spans=spans,
         watched=yes_no(message.get("watched"), "watched"),
         offset_kwh=number(message.get("offset_kwh"), "offset_kwh", -1e9, 1e9),
         gaps=read_gaps(message.get("gaps")),

@@ -59,7 +59,7 @@ class Mirror:
 
     def standing(self, sender: str, meter: str) -> Standing:
         """What is held of a meter. Raises UnknownNameError, StoreError."""
-        return self._meter(sender, meter).standing(self._latest(), whole=True)
+        return self._meter(sender, meter).standing(whole=True)
 
     def push(self, sender: str, meter: str, push: Push) -> Standing:
         """Take new rows and the state.

@@ -54,6 +54,7 @@ class MirroredMeter:
         self._monotonic = monotonic
         self._looked: float | None = None
         self._stale_seconds = STALE_LEAST_SECONDS
+        self._disowned = False  # the file ends in the future: the next rows set it aside
         self._facts_path = store.rrd.with_suffix(".mirrored")
         self._gaps_path = store.rrd.with_suffix(".gaps")
         self.facts = facts.read(self._facts_path, name)
@@ -91,13 +92,10 @@ class MirroredMeter:
 
     # ------------------------------------------------------------ what comes
 
-    def standing(self, latest: float = math.inf, whole: bool = False) -> Standing:
-        """What is held here; `whole`: with the gaps. Nothing is, if its newest row is later than `latest`.
-
-        Raises StoreError.
-        """
+    def standing(self, whole: bool = False) -> Standing:
+        """What is held here; `whole`: with the gaps. Raises StoreError."""
         with self.lock:
-            row, spans = self._held(latest)
+            row, spans = self._look()
             return Standing(
                 newest=row.time if row else None,
                 newest_pulses=row.pulses if row else None,
@@ -109,14 +107,20 @@ class MirroredMeter:
                 gaps=self._gaps if whole else (),
             )
 
-    def _held(self, latest: float) -> tuple[Row | None, Mapping[int, Span]]:
-        """The newest row and what is held; nothing where the file vanished, was damaged or ends after `latest`.
+    def _look(self) -> tuple[Row | None, Mapping[int, Span]]:
+        """What is held, and let the page know where that cannot be read. Raises StoreError."""
+        found: list[tuple[Row | None, Mapping[int, Span]]] = []
+        self._attempt("file", lambda: found.append(self._held()))
+        return found[0]
+
+    def _held(self) -> tuple[Row | None, Mapping[int, Span]]:
+        """The newest row and what is held; nothing where the file vanished, was damaged or is disowned.
 
         Then its sender begins anew, and so does `_append`. Raises StoreError.
         """
         row = self.store.last_row
         with storing(self.store.rrd):
-            if row is None or row.time > latest or not self.store.rrd.exists():
+            if row is None or self._disowned or not self.store.rrd.exists():
                 return None, {}
         try:
             return row, self.ledger.spans()
@@ -126,40 +130,53 @@ class MirroredMeter:
     def take(self, push: Push, now: float, latest: float = math.inf) -> Standing:
         """Store new rows and remember the state; `now` is Unix seconds, by a clock that may be wrong.
 
-        A file whose newest row is later than `latest` is set aside. Raises WireError, ConflictError, FutureError, and
+        A file whose newest row is later than `latest`, and than what its sender has, is set aside by the next rows: one
+        clock alone may be the wrong one. Raises WireError, ConflictError, FutureError, and
         StoreError: then the rows may be there already, and `standing` tells. After all others nothing has changed.
         """
         with self.lock:
-            newest = self._held(latest)[0]
+            self._disown(push.rows.unit.until, latest)
+            newest = self._look()[0]
             if push.newest is not None and push.newest != (newest.time if newest else None):
                 raise ConflictError("rows_conflict", after=push.newest, newest=newest.time if newest else 0)
             if push.rows.rates:
-                self._store(push.rows, push.pulses or 0.0, now, latest)
+                self._store(push.rows, push.pulses or 0.0, now)
             if push.state:
                 self._hear(push.state, now)
-            return self.standing(latest)
+            return self.standing()
 
-    def _store(self, rows: Rows, pulses: float, now: float, latest: float) -> None:
+    def _disown(self, theirs: int, latest: float) -> bool:
+        """Hold nothing any more where the newest row lies in the future, of this clock and of its sender's rows.
+
+        Returns whether that has just come to light.
+        """
+        row, before = self.store.last_row, self._disowned
+        if row and row.time > latest and row.time > theirs + LOST_SECONDS:
+            self._disowned = True
+        return self._disowned and not before
+
+    def _store(self, rows: Rows, pulses: float, now: float) -> None:
         """Check and add rows. Raises WireError, ConflictError, FutureError, StoreError."""
-        newest, until = self._held(latest)[0], rows.unit.until
+        newest, until = self._held()[0], rows.unit.until
         if rows.after < OLDEST_TIME:
             raise WireError(f"after is {rows.after}: wanted {OLDEST_TIME} (the year 2020) or later")
         if until > now + FUTURE_SECONDS:
             raise FutureError("rows_future", time=until, seconds=int(until - now))
         if newest and rows.after < newest.time:
             raise ConflictError("rows_conflict", after=rows.after, newest=newest.time)
-        self._attempt("rows", lambda: self._append(rows, pulses, latest))
+        self._attempt("rows", lambda: self._append(rows, pulses))
 
-    def _append(self, rows: Rows, pulses: float, latest: float) -> list[str]:
+    def _append(self, rows: Rows, pulses: float) -> list[str]:
         """Add rows to the RRD, made if need be. Raises StoreError."""
-        notes, newest, held = [], self.store.last_row, self._held(latest)[0]
-        if newest and newest.time > latest and self.store.rrd.exists():
+        notes, held = [], self._held()[0]
+        if self._disowned and self.store.rrd.exists():
             notes.append(f"its rows lay in the future and are kept as {self.store.start_anew(rows.after, 'future')}")
         elif held is None:
             counted, notes = self.store.open(rows.after)
             self.pulses = max(self.pulses, counted)
             if not self.store.rrd.exists():
                 self.store.create(rows.after)  # is refused again, and says why
+        self._disowned = False
         self.ledger.append(rows.after, rows.rates, pulses)
         self.store.last_row = self.ledger.newest()
         return notes
@@ -221,7 +238,7 @@ class MirroredMeter:
         Raises ConflictError, StoreError.
         """
         with self.lock:
-            held = self._held(math.inf)[1].get(rows.step_seconds)
+            held = self._held()[1].get(rows.step_seconds)
             if not held or rows.after < held.after or rows.unit.until > held.until:
                 raise ConflictError("rows_not_held", after=rows.after, until=rows.unit.until)
             whole = merged(rows.rates, self.ledger.rows(rows.unit))
@@ -232,14 +249,14 @@ class MirroredMeter:
     def rows(self, unit: Unit) -> Rows:
         """The rows of a unit. Raises StoreError."""
         with self.lock:
-            held = self._held(math.inf)[0]
+            held = self._held()[0]
             rates = self.ledger.rows(unit) if held else UNKNOWN * ((unit.until - unit.after) // unit.step_seconds)
             return Rows(unit.step_seconds, unit.after, rates)
 
     def digests(self, unit: Unit, fresh: bool) -> dict[Unit, str]:
         """The digests of what is held in a span. Raises StoreError."""
         with self.lock:
-            return self.ledger.digests(*unit, fresh=fresh).digests if self._held(math.inf)[0] else {}
+            return self.ledger.digests(*unit, fresh=fresh).digests if self._held()[0] else {}
 
     # ------------------------------------------------------------ files
 

@@ -10,10 +10,12 @@ import socket
 import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from requests import Response, Session
+from requests.adapters import HTTPAdapter
 
 from powerpi import __version__
 from powerpi.config import PushSettings
@@ -30,6 +32,7 @@ from powerpi.errors import (
     shown,
 )
 from powerpi.hosts import is_local
+from powerpi.line import Line
 from powerpi.messages import (
     Push,
     Rows,
@@ -45,6 +48,7 @@ from powerpi.wire import API, GZIP, PLAIN_BYTES, pack, unpack
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # between two pieces of an answer
+MOST_SECONDS = 300.0  # for a whole request and its answer: half a megabyte on the slowest of lines
 SAID_CHARACTERS = 300  # of a refusal
 CHUNK_BYTES = 65536
 
@@ -54,15 +58,23 @@ Value = TypeVar("Value")
 class Peer:
     """A mirror, under one name and password; one request at a time."""
 
-    def __init__(self, settings: PushSettings, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, settings: PushSettings, answer_seconds: float = ANSWER_SECONDS, most_seconds: float = MOST_SECONDS
+    ) -> None:
         self._settings = settings
         self._base = settings.url.geturl().rstrip("/")
         self._timeout = (CONNECT_SECONDS, answer_seconds)
+        self._line = Line(most_seconds)
         self._session = self._open()
 
     def _open(self) -> Session:
         session = Session()
         session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # a mirror sets none
+        for scheme in ("http://", "https://"):
+            adapter = HTTPAdapter()
+            adapter.poolmanager.pool_classes_by_scheme = self._line.pools()
+            session.mount(scheme, adapter)
         if self._settings.user:
             session.auth = (self._settings.user.encode(), self._settings.password.encode())
         session.verify = str(self._settings.ca_file) if self._settings.ca_file else True
@@ -115,11 +127,12 @@ class Peer:
         """
         address = self._base if self._base.endswith(".php") else f"{self._base}/get.php"
         headers = {"Accept-Encoding": "identity"}
-        response = self._answered(
-            lambda: self._session.request("POST", address, data={"val": text}, headers=headers, **self._how())
-        )
-        with response:
-            said = self._body(response).strip()
+        with self._line.exchange():
+            response = self._answered(
+                lambda: self._session.request("POST", address, data={"val": text}, headers=headers, **self._how())
+            )
+            with response:
+                said = self._body(response).strip()
         if said not in (b"0", b"1"):
             raise RefusedError(f"{self.name} answered {shown(said.decode('latin-1'))}: wanted 0 or 1, as get.php says")
         return said == b"0"
@@ -138,14 +151,15 @@ class Peer:
             body, headers = pack(message), {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         address = f"{self._base}{API}{path}"
         query_texts = {name: str(value) for name, value in query.items()}
-        response = self._answered(
-            lambda: self._session.request(
-                method, address, params=query_texts, data=body, headers=headers, **self._how()
+        with self._line.exchange():
+            response = self._answered(
+                lambda: self._session.request(
+                    method, address, params=query_texts, data=body, headers=headers, **self._how()
+                )
             )
-        )
-        with response:
-            self._check_kind(response)
-            said = self._body(response)
+            with response:
+                self._check_kind(response)
+                said = self._body(response)
         try:
             return read(unpack(said, packed=_is_packed(response)))
         except WireError as error:
@@ -171,6 +185,8 @@ class Peer:
         certificate, ca_file = certificate_fault(error), self._settings.ca_file
         if ca_file and self._settings.url.scheme == "https" and (fault := authority_fault(ca_file)):
             return CertificateError(f"[push] ca_file = {ca_file} cannot be used: {fault}")
+        if self._line.was_cut:
+            return SlowPeerError(f"{self.name} does not come to the end of its answer")
         if certificate:
             return CertificateError(f"the certificate of {self.name} will not do: {certificate}")
         if is_slow(error):
@@ -194,26 +210,28 @@ class Peer:
     def _check_kind(self, response: Response) -> None:
         """A mirror answers in JSON; a login page of some router does not. Raises RefusedError."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if not kind:
+            raise PeerError(f"{self.name} broke off in the middle of an answer: the connection broke")
         if kind != "application/json":
-            said = f"with {shown(kind)}" if kind else "with something that has no name"
-            raise RefusedError(f"{self.name} answers {said}, not as a mirror would: is [push] url right?")
+            raise RefusedError(f"{self.name} answers with {shown(kind)}, not as a mirror would: is [push] url right?")
 
     def _body(self, response: Response) -> bytes:
         """The bytes of an answer as they came, not unpacked, and not more than are ever wanted. Raises PeerError."""
         body = bytearray()
         try:
-            for piece in response.raw.stream(CHUNK_BYTES, decode_content=False):
+            # not stream(): it reads a chunk's first line without a bound
+            while len(body) <= PLAIN_BYTES and (piece := response.raw.read(CHUNK_BYTES, decode_content=False)):
                 body += piece
-                if len(body) > PLAIN_BYTES:
-                    break
         except FAILURES as error:
-            if is_slow(error):
+            if is_slow(error) or self._line.was_cut:
                 raise SlowPeerError(f"{self.name} stopped in the middle of an answer") from error
             raise PeerError(f"{self.name} broke off in the middle of an answer: {reason(error)}") from error
+        if self._line.was_cut:
+            raise SlowPeerError(f"{self.name} stopped in the middle of an answer")
         if len(body) > PLAIN_BYTES:
             raise RefusedError(f"{self.name} answered with more than {PLAIN_BYTES} bytes")
         wanted = response.headers.get("Content-Length", "")
-        if wanted.isdecimal() and len(body) < int(wanted):  # nobody else looks whether all is there
+        if wanted.isdecimal() and len(body) < int(wanted[:20]):  # nobody else looks whether all is there
             raise PeerError(f"{self.name} broke off in the middle of an answer: the connection broke")
         return bytes(body)
 

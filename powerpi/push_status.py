@@ -15,6 +15,7 @@ from powerpi.errors import (
 )
 from powerpi.readings import Notice
 
+STUCK_SECONDS = 4500.0  # the longest interval, and what a message may take
 LATE_SECONDS = 600.0  # a mirror that is away for no longer is not worth a notice
 AT_ONCE = ("certificate", "login", "refused", "store", "failed")  # does not go away by itself
 LATER = ("away", "slow")
@@ -52,6 +53,8 @@ def push_notices(status: PushStatus, now: float) -> list[Notice]:
     notices = []
     since = status.tried if status.since is None else status.since
     late = since is not None and now - since > LATE_SECONDS
+    if status.in_step and since is not None and now - since > STUCK_SECONDS:
+        notices.append(Notice("push_slow", None, None))  # a message is under way for longer than any may take
     if status.why in AT_ONCE or (status.why in LATER and late):
         notices.append(Notice(f"push_{status.why}", None, status.said))
     for key, count in (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from powerpi import gaps
 from powerpi.clock import OLDEST_TIME
 from powerpi.digests import Unit, digest, units
+from powerpi.errors import RefusedError
 from powerpi.folder import storing
 from powerpi.gaps import Gap
 from powerpi.layout import MEAN_SECONDS, quarter_end
@@ -21,6 +22,10 @@ from powerpi.store import Store
 
 if TYPE_CHECKING:
     from powerpi.peer import Peer
+
+
+FUTURE_SECONDS = 300  # as much as a mirror allows
+MOST_PULSES_PER_SECOND = 1000 / 60  # EN 62053-31: 30 ms on, 30 ms off
 
 
 class Restored(NamedTuple):
@@ -35,15 +40,17 @@ class Restored(NamedTuple):
 
 
 def restore(
-    meter: str, store: Store, ledger: Ledger, peer: Peer, progress: Callable[[int, int], None]
+    meter: str, store: Store, ledger: Ledger, peer: Peer, now: float, *, progress: Callable[[int, int], None]
 ) -> Restored | None:
     """Fetch what is missing; None: the mirror knows nothing of this meter. Raises PeerError, StoreError.
 
-    `progress` hears of rows looked at and rows there are. Ending it in the middle does no harm: begin again.
+    `now` is Unix seconds: rows of the future would wipe those that are known here. `progress` hears of rows looked at
+    and rows there are. Ending it in the middle does no harm: begin again.
     """
     standing = peer.standing(meter)
     if standing.newest is None:
         return None
+    _check(standing, now, peer.name)
     counted, notes = store.open(OLDEST_TIME)
     own = store.last_row
     total = (standing.newest - standing.spans[STEP_SECONDS][0]) // STEP_SECONDS
@@ -54,6 +61,16 @@ def restore(
     store.save_register(pulses, _newest_time(ledger))
     _add_gaps(store, standing.gaps)
     return Restored(rows, means, counted, pulses, standing.offset_kwh, tuple(notes))
+
+
+def _check(standing: Standing, now: float, name: str) -> None:
+    """Raise RefusedError for what no mirror of a meter can hold."""
+    newest = max([standing.newest or 0, *(until for _, until in standing.spans.values())])
+    if newest > now + FUTURE_SECONDS:
+        raise RefusedError(f"{name} holds rows up to {newest}, {newest - now:.0f} s in the future: a clock is wrong")
+    possible = (standing.newest_pulses or 0.0) + MOST_PULSES_PER_SECOND * (now - (standing.newest or 0) + 86400)
+    if standing.pulses > possible:
+        raise RefusedError(f"{name} holds a counter of {standing.pulses} pulses, which cannot be by its rows")
 
 
 def _fill_rows(meter: str, ledger: Ledger, peer: Peer, standing: Standing, progress: Callable[[int], None]) -> int:

@@ -56,13 +56,13 @@ class SampledMeter(MirroredMeter):
                 raise FutureError("rows_future", time=sample.time, seconds=int(sample.time - now))
             if sample.time == self._tally.time:  # several pulses in one second: the next sample covers them too
                 return
-            if self._tally.time is not None and self._tally.time > latest:  # by a clock that was wrong
+            if self._disown(sample.time, latest):  # by a clock that was wrong
                 self._tally = samples.begin(None, self._tally.pulses)
             tally, block = samples.feed(self._tally, sample, self._imp_per_kwh, self._sample_seconds)
             self._save_facts(Facts(self.name, self.facts.label if self.facts else self.name, self._imp_per_kwh, 0.0))
             if block:
                 rows = Rows(STEP_SECONDS, block.after, array("d", block.rates))
-                self._store(rows, block.pulses, now, latest)
+                self._store(rows, block.pulses, now)
             self._tally = tally
             if int(tally.pulses) > self.pulses and block:  # a register for each sample would wear the disk
                 self.raise_counter(int(tally.pulses))

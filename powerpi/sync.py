@@ -66,20 +66,15 @@ class Twin:
         """
         standing, self._standing = self._standing or self._peer.standing(self.meter), None
         knew_nothing = standing.newest is None
-        newest, told, behind = self._ledger.newest(), list[State](), 0
-
-        def telling() -> State | None:
-            said = state()
-            told.extend([said] if said else [])
-            return said
-
-        for tries in range(1, ASK_TRIES + 1):
+        newest, told, behind, tries = self._ledger.newest(), _Told(state), 0, 0
+        while tries < ASK_TRIES:
+            tries += 1
             try:
-                for said in self._send(standing, newest, telling):
+                for said in self._send(standing, newest, told):
+                    tries = 1 if (said.newest or 0) > (standing.newest or 0) else tries
                     standing = said
-                    ahead = max(0, standing.pulses - told[-1].pulses) if told else 0
                     behind = rows_between(standing.newest or 0, newest.time) if newest else 0
-                    yield Progress(behind, standing.newest, standing.watched, ahead)
+                    yield Progress(behind, standing.newest, standing.watched, told.ahead(standing))
             except OutOfStepError:
                 if tries == ASK_TRIES:
                     raise
@@ -88,6 +83,8 @@ class Twin:
                 standing, behind = self._peer.standing(self.meter), 1
             if not behind:  # otherwise the mirror was restored from a backup since it last said what it holds
                 break
+        if behind:
+            raise OutOfStepError(f"{self._peer.name} does not hold what it was sent")
         if knew_nothing:
             self._send_means(standing, newest)
         self._standing = standing
@@ -118,6 +115,8 @@ class Twin:
                 continue
             first, ahead, held = until, left, answer.newest
             yield answer
+            if held != until:  # it is not as it was thought to be: look anew
+                return
 
     def _send_means(self, standing: Standing, newest: Row | None) -> None:
         """Send the means of the time before the rows begin: no rows will ever tell them."""
@@ -224,6 +223,23 @@ class Twin:
         return _more(verdict, repaired_rows=different, only_there_rows=only_there)
 
 
+class _Told:
+    """The states of a meter, as they are asked for; remembers the last one."""
+
+    def __init__(self, state: Callable[[], State | None]) -> None:
+        self._state = state
+        self._last: State | None = None
+
+    def __call__(self) -> State | None:
+        said = self._state()
+        self._last = said or self._last
+        return said
+
+    def ahead(self, standing: Standing) -> int:
+        """By how many pulses the counter there is above the one that was told."""
+        return max(0, standing.pulses - self._last.pulses) if self._last else 0
+
+
 def added(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on several meters: compared up to where all were."""
     untils = [verdict.until for verdict in verdicts]
@@ -237,7 +253,7 @@ def rows_between(acknowledged: int, newest: int) -> int:
 
 
 def _no_rows(standing: Standing, newest: Row | None) -> Rows:
-    return Rows(STEP_SECONDS, standing.newest or (newest.time if newest else 0), array("d"))
+    return Rows(STEP_SECONDS, newest.time if newest else standing.newest or 0, array("d"))
 
 
 def _pulses(parts: Iterator[array[float]]) -> float:

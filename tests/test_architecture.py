@@ -23,7 +23,8 @@ ORDER = (
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
     "ring", "digests", "ledger", "wire", "messages",  # rows that travel
-    "telling", "reasons", "peer", "sync", "samples", "sample_course", "push_status", "push", "sending",  # to the mirror
+    "telling", "reasons", "line", "peer", "sync",  # to the mirror
+    "samples", "sample_course", "push_status", "push", "sending",  # at every interval
     "facts", "mirrored", "sampled", "mirror",  # from the senders
     "house", "furnish",  # what is behind the page
     "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "as_json", "web",  # the page
@@ -42,7 +43,7 @@ ONLY_IMPORTERS = {
     "subprocess": {"reader", "locales", "demo"},
     "ctypes": {"clock", "daemon"},
     "requests": {"peer"},
-    "urllib3": {"reasons"},
+    "urllib3": {"reasons", "line"},
 }
 THIRD_PARTY = {"gpiozero", "rrdtool", "bottle", "waitress"}
 EXTRAS = {"push": {"requests"}}

@@ -296,3 +296,13 @@ def test_own_rows_go_before_those_of_another() -> None:
     found = merged([1.0, nan, 3.0, nan], [9.0, 8.0, nan, nan])
     assert list(found[:3]) == [1.0, 8.0, 3.0]
     assert math.isnan(found[3])
+
+
+def test_digests_that_cannot_be_kept_or_read_are_made_each_time(
+    store: Store, book: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(store, UNIT_ROWS + 5)
+    store.rrd.with_suffix(".digests").mkdir()
+    span = (STEP_SECONDS, MIDNIGHT, MIDNIGHT + UNIT_ROWS * STEP_SECONDS)
+    assert book.digests(*span).digests == book.digests(*span, fresh=True).digests != {}
+    assert len(caplog.records) <= 4  # as often as it changes, not as often as it is asked

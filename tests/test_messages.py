@@ -91,10 +91,19 @@ PUSHES = st.builds(
     Push, st.builds(Rows, st.just(10), TIMES, RATES), st.floats(0, MOST_PULSES), st.none() | STATES, st.none() | TIMES
 )  # fmt: skip
 SPANS = st.dictionaries(st.sampled_from([10, 900]), st.tuples(TIMES, TIMES).map(sorted).map(tuple))
+
+
+def ended(standing: Standing) -> Standing:
+    """The same, its rows ending with the newest one."""
+    if standing.newest is None:
+        return standing
+    return standing._replace(spans={**standing.spans, 10: (standing.newest - 86400, standing.newest)})
+
+
 STANDINGS = st.builds(
     Standing, st.none() | TIMES, st.none() | st.floats(0, MOST_PULSES), PULSES, st.integers(0, LATEST), SPANS,
     st.booleans(), st.floats(-1e9, 1e9), GAPS,
-)  # fmt: skip
+).map(ended)  # fmt: skip
 
 
 @given(ROWS)
@@ -390,8 +399,15 @@ def test_what_is_no_span_is_refused(span: Any) -> None:
 
 
 def test_spans_of_archives_that_nobody_has_are_passed_over() -> None:
-    spans = {"10": [-86400, 10], "60": "?", "010": 1}
-    assert read_standing({**STANDING_MESSAGE, "spans": spans}).spans == {10: (-86400, 10)}
+    newest = STANDING_MESSAGE["newest"]
+    spans = {"10": [newest - 86400, newest], "60": "?", "010": 1}
+    assert read_standing({**STANDING_MESSAGE, "spans": spans}).spans == {10: (newest - 86400, newest)}
+
+
+@pytest.mark.parametrize("spans", [{}, {"900": [0, 900]}, {"10": [0, START + 10]}])
+def test_what_is_held_ends_with_the_newest_row(spans: Any) -> None:
+    message = {**STANDING_MESSAGE, "newest": START, "spans": spans}
+    assert_refused(read_standing, message, f"do not end with the newest row, {START}")
 
 
 @pytest.mark.parametrize("value", [MISSING, None, 1, "", {}])

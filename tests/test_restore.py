@@ -13,7 +13,7 @@ from pair import Mirroring, Pi, assert_equal_ends, known_rows
 
 from powerpi import gaps, restore
 from powerpi.digests import Unit, units
-from powerpi.errors import PeerError
+from powerpi.errors import PeerError, RefusedError
 from powerpi.gaps import Gap
 from powerpi.layout import MEAN_SECONDS
 from powerpi.messages import Rows
@@ -24,6 +24,7 @@ from powerpi.restore import Restored
 DAY_ROWS = 86400 // STEP_SECONDS
 YEAR_ROWS = 366 * DAY_ROWS
 FIRST = START - STEP_SECONDS  # where the files begin
+LATER = START + 400 * 86400  # when it is restored
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def new_card(tmp_path: Path, mirroring: Mirroring, name: str = "new") -> Pi:
 
 
 def fetch(pi: Pi) -> Restored:
-    found = restore.restore(pi.name, pi.store, pi.ledger, pi.peer, lambda *_: None)
+    found = restore.restore(pi.name, pi.store, pi.ledger, pi.peer, LATER, progress=lambda *_: None)
     pi.peer.close()
     assert found
     assert pi.store.open(0)[0] == found.pulses  # what a start would begin with
@@ -125,14 +126,14 @@ def test_only_days_that_differ_are_fetched(
 
 def test_a_mirror_that_knows_nothing_gives_nothing(tmp_path: Path, mirroring: Mirroring) -> None:
     new = new_card(tmp_path, mirroring)
-    assert restore.restore("house", new.store, new.ledger, new.peer, lambda *_: None) is None
+    assert restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=lambda *_: None) is None
     assert new.ledger.newest() is None
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path: Path, mirroring: Mirroring, pi: Pi) -> None:
     new = new_card(tmp_path, mirroring)
     heard: list[tuple[int, int]] = []
-    restore.restore("house", new.store, new.ledger, new.peer, lambda *progress: heard.append(progress))
+    restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=lambda *progress: heard.append(progress))
     assert heard == sorted(heard)
     assert {total for _, total in heard} == {YEAR_ROWS}
     assert heard[-1] == (YEAR_ROWS, YEAR_ROWS)
@@ -345,7 +346,7 @@ def test_an_interrupted_restore_is_begun_again(tmp_path: Path, mirroring: Mirror
             raise CutError
 
     with pytest.raises(CutError):
-        restore.restore("house", new.store, new.ledger, new.peer, interrupt)
+        restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=interrupt)
     found = fetch(new)
     assert (found.pulses, found.notes) == (2 * 2 * DAY_ROWS + 4, ())
     assert_equal_ends(new, mirroring.meter())
@@ -364,7 +365,7 @@ def test_a_pi_that_counts_between_an_interrupted_restore_and_the_next_loses_noth
             raise CutError
 
     with pytest.raises(CutError):
-        restore.restore("house", new.store, new.ledger, new.peer, interrupt)
+        restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=interrupt)
     new.store.open(0)
     begun = new.store.stored_pulses
     write(new, 100, max(begun, 2 * 2 * DAY_ROWS) + 0.5, after=4 * 86400)
@@ -378,6 +379,23 @@ def test_a_mirror_that_goes_away_leaves_what_has_come(tmp_path: Path, mirroring:
     new = new_card(tmp_path, mirroring)
     new.connect("http://127.0.0.1:1")
     with pytest.raises(PeerError):
-        restore.restore("house", new.store, new.ledger, new.peer, lambda *_: None)
+        restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=lambda *_: None)
     new.connect(mirroring.url)
     assert fetch(new).rows == 360
+
+
+def test_rows_of_the_future_are_refused_before_anything_is_touched(
+    tmp_path: Path, mirroring: Mirroring, pi: Pi
+) -> None:
+    newest = pi.store.last_time
+    before = pi.store.rrd.read_bytes()
+    for now in (newest - 301, newest - 366 * 86400):
+        with pytest.raises(RefusedError, match="in the future: a clock is wrong"):
+            restore.restore(pi.name, pi.store, pi.ledger, pi.peer, now, progress=lambda *_: None)
+    assert pi.store.rrd.read_bytes() == before
+
+
+def test_a_counter_that_no_meter_can_have_counted_is_refused(mirroring: Mirroring, pi: Pi) -> None:
+    mirroring.meter().set_counter(1 << 52)
+    with pytest.raises(RefusedError, match="a counter of 4503599627370496 pulses, which cannot be by its rows"):
+        restore.restore(pi.name, pi.store, pi.ledger, pi.peer, LATER, progress=lambda *_: None)
