@@ -277,7 +277,9 @@ def _judged_mirror(machine: Machine, here: Local) -> Iterator[Result]:
     readings = [here.get(f"/api/v1/meters/{house.HOUSE}"), house.reading(machine)]
     found = [reading["meter_reading_watt_hours"] if reading else None for reading in readings]
     yield Result(
-        "the meter reading too", f"{found[0]} Wh here, {found[1]} Wh there", found[0] == found[1] and None not in found
+        "the mirror was cut: the meter reading too",
+        f"{found[0]} Wh here, {found[1]} Wh there",
+        found[0] == found[1] and None not in found,
     )
     lines = [*house.journal(machine, ""), *here.said().splitlines()]
     bad = [line for line in lines if BAD_WORDS.search(line)]
