@@ -116,9 +116,11 @@ class Nursery:
             if word in words:
                 return rest
 
-    def kill(self, child: int) -> None:
-        os.kill(child, signal.SIGKILL)
-        assert int(self.heard("died")) == -signal.SIGKILL, "it was not the kill that ended it"
+    def kill(self, child: int) -> bool:
+        """Whether it was the kill that ended it: on a quick machine it may have come to its end before."""
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        return int(self.heard("died")) == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -154,20 +156,23 @@ def test_10_kills_of_the_one_who_sends(tmp_path: Path, nursery: Nursery) -> None
     print(f"KILLS_SEED={SEED}")
     with mirror(tmp_path / "mirror") as mirroring:
         pi = Pi(tmp_path / "pi", mirroring.url)
-        pi.write(ROWS, seed=SEED)
-        there = 0
-        for _ in range(KILLS):
+        pi.write(ROWS - 10_000, seed=SEED)
+        there = kills = 0
+        for life in range(3 * KILLS):
+            pi.write(10_000, seed=SEED + life)
             child, behind = nursery.begin("send", tmp_path / "pi", mirroring.port, "behind")
             time.sleep(random.uniform(0, 0.06))
-            nursery.kill(child)
-            assert int(behind) > 0, "there was nothing left to be killed in"
+            kills += nursery.kill(child) and int(behind) > 0
             now = assert_beginning(pi, mirroring)
             assert now >= there
             there = now
+            if kills == KILLS:
+                break
+        assert kills == KILLS
         pi.push()
         assert_equal_ends(pi, mirroring.meter())
         assert pi.twin.verify(fresh=True)[1:] == (0, 0, 0, 0)
-        print(f"{there} of {ROWS} rows were there after the last kill")
+        print(f"{kills} of {life + 1} kills in the middle; {there} rows were there after the last one")
 
 
 def send_until_killed(pi: Pi, child: int, seconds: float) -> int:
