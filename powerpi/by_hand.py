@@ -1,8 +1,9 @@
-"""The commands that talk to the mirror by hand: `powerpi push` and `powerpi restore`."""
+"""What else is done by hand: `powerpi create`, `powerpi push` and `powerpi restore`."""
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,18 +16,34 @@ from zoneinfo import ZoneInfo
 from powerpi import gaps, register, restore
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.config import MeterSettings, PushSettings, Settings
-from powerpi.errors import ConfigError, PeerError
+from powerpi.errors import ConfigError, PeerError, StoreError
 from powerpi.folder import is_locked, locked_folder
 from powerpi.keys import POWERPI
 from powerpi.ledger import Ledger
 from powerpi.messages import State
 from powerpi.progress import Progress
+from powerpi.pulses import STEP_SECONDS, next_boundary
 from powerpi.sending import open_peer
 from powerpi.store import Store
 from powerpi.sync import Twin, Verdict
 
 if TYPE_CHECKING:
     from powerpi.peer import Peer
+
+
+def create(settings: Settings) -> int:
+    """Make the empty RRDs of all meters that are counted here; returns the exit code. Raises StoreError."""
+    code = os.EX_OK
+    with locked_folder(settings.state):
+        for meter in settings.meters:
+            store = Store(settings.state, meter.name, settings.store.archive_years, Lock())
+            try:
+                store.create(next_boundary(time.time()) - 2 * STEP_SECONDS)
+                print(f"made {store.rrd}")
+            except StoreError as error:
+                print(f"powerpi: {error}", file=sys.stderr)
+                code = os.EX_IOERR
+    return code
 
 
 def push(settings: Settings, verify: bool, counter: bool) -> int:

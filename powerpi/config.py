@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from powerpi import ini
 from powerpi.errors import ConfigError
 from powerpi.hosts import is_local
-from powerpi.keys import GET_PHP, NAME, SECTIONS, Key
+from powerpi.keys import GET_PHP, SECTIONS, Key
 from powerpi.passwords import PasswordHash
+from powerpi.values import NAME
 
 DEFAULT_PATH = Path("/etc/powerpi.conf")
 RESERVED_NAMES = ("api", "health", "help", "lock", "static")  # paths and files of our own

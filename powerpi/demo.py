@@ -16,6 +16,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from powerpi import config, daemon, passwords, pin, simulate
+from powerpi.building import Fate
 from powerpi.clock import SystemClock
 from powerpi.config import Settings
 from powerpi.folder import locked_folder
@@ -132,7 +133,7 @@ def run(wishes: Wishes) -> int:
         pulses = 0.0 if wishes.empty else fill(chosen, load, now)
         meter = chosen.meters[0]
 
-        def drivers(fate: daemon.Fate) -> Sequence[Worker]:
+        def drivers(fate: Fate) -> Sequence[Worker]:
             begin = clock.monotonic() + clock.offset()  # not the last row's time: pulses made up for would be a spike
             steps = simulate.pulse_steps(load, meter.imp_per_kwh, begin, chosen.timezone, pulses % 1)
             contact = factory.pin(meter.gpio)

@@ -62,6 +62,10 @@ class WireError(PowerPiError, ValueError):
     """What came over the wire is not what was agreed: do nothing with it, say what was wanted."""
 
 
+class NobodyError(PowerPiError, ConnectionError):
+    """No PowerPi runs on that state folder, or it does not answer: do without it, or say how to start it."""
+
+
 class PeerError(PowerPiError, OSError):
     """The other PowerPi cannot be reached, or fails: try again later, for ever."""
 
@@ -79,7 +83,7 @@ class LoginError(PeerError):
 
 
 class RefusedError(PeerError):
-    """The other PowerPi understands and will not: say what, try rarely."""
+    """The other PowerPi, or the one that runs here, understands and will not: say what, try rarely."""
 
 
 class TooLargeError(RefusedError):

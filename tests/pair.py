@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from conftest import START, HandClock
 from waitress import wasyncore
 
-from powerpi import config, daemon, layout, passwords
+from powerpi import building, config, daemon, layout, passwords
+from powerpi.building import Fate, Parts
 from powerpi.config import PushSettings, Settings
-from powerpi.daemon import Fate, Parts
 from powerpi.digests import units
 from powerpi.keys import POWERPI
 from powerpi.ledger import Ledger
@@ -75,7 +75,7 @@ class Mirroring:
             f"[mirror {SENDER}]\npassword_hash = {HASH}\nmeters = {meters}\n{extra}"
         )
         folder.mkdir(parents=True, exist_ok=True)
-        self.parts: Parts = daemon.build(self.settings, factory, clock, Fate())
+        self.parts: Parts = building.build(self.settings, factory, clock, Fate())
         self.parts.counting.turn()  # adopts the clock
         self.port = 0
 

@@ -16,10 +16,10 @@ import pytest
 from conftest import START, HandClock, Line
 from test_store import rates
 
+from powerpi.building import Fate, build
 from powerpi.clock import OLDEST_TIME
 from powerpi.config import parse
 from powerpi.counting import Counting, Timing
-from powerpi.daemon import Fate, build
 from powerpi.meter import Meter
 from powerpi.pulses import Row
 from powerpi.readings import Notice, power

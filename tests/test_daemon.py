@@ -26,8 +26,8 @@ from conftest import START, HandClock, Line, PipeChip
 from pair import HASH, PASSWORD, SENDER
 
 from powerpi import daemon, register
+from powerpi.building import Fate
 from powerpi.config import Settings, parse
-from powerpi.daemon import Fate
 from powerpi.digests import Unit, units
 from powerpi.errors import PinError, StoreError
 from powerpi.folder import locked_folder

@@ -31,9 +31,9 @@ from test_daemon import Process, config_file
 from test_store import rates
 
 from powerpi import files, layout, register
+from powerpi.building import Fate, Parts, build
 from powerpi.config import parse
 from powerpi.counting import Counting, Timing
-from powerpi.daemon import Fate, Parts, build
 from powerpi.errors import StoreError
 from powerpi.folder import locked_folder
 from powerpi.meter import Meter

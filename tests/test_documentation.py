@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from test_architecture import TREES, imported_rooms
 
-from powerpi import cli, daemon
+from powerpi import cli
+from powerpi.building import EXIT_DIED, EXIT_OK
 from powerpi.keys import SECTIONS, Key, heading
 from powerpi.messages import State
 from powerpi.push_status import PushStatus
@@ -147,14 +148,13 @@ def test_every_field_of_a_state_is_told_to_who_writes_a_sender() -> None:
 
 
 def exit_codes() -> set[int]:
-    """The codes that cli returns by number or by the name of sysexits.h, and those of the daemon and of argparse."""
+    """The codes by the names of sysexits.h, those that cli returns by number, and those of the daemon and argparse."""
+    attributes = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    named = {getattr(os, node.attr) for node in attributes if node.attr.startswith("EX_")}
     nodes = list(ast.walk(TREES["cli"]))
-    named = {
-        getattr(os, node.attr) for node in nodes if isinstance(node, ast.Attribute) and node.attr.startswith("EX_")
-    }
     returned = [inner for node in nodes if isinstance(node, ast.Return) for inner in ast.walk(node)]
     numbers = {node.value for node in returned if isinstance(node, ast.Constant) and type(node.value) is int}
-    return named | numbers | {daemon.EXIT_OK, daemon.EXIT_DIED, WRONG_ARGUMENTS}
+    return named | numbers | {EXIT_OK, EXIT_DIED, WRONG_ARGUMENTS}
 
 
 def test_every_exit_code_is_in_the_table_and_no_other() -> None:

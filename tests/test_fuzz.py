@@ -30,8 +30,8 @@ from test_server import serving
 from powerpi import front, web
 from powerpi.ask import MOST_DOTS
 from powerpi.assets import www_folder
+from powerpi.building import Fate, build
 from powerpi.config import parse
-from powerpi.daemon import Fate, build
 from powerpi.guard import COMMON_HEADERS
 from powerpi.images import PICTURE_PATH
 from powerpi.periods import PERIODS

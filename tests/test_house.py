@@ -10,8 +10,8 @@ import pytest
 from conftest import START, HandClock, Line
 from pair import STATE, Mirroring, Pi, push_settings
 
+from powerpi.building import Fate, Parts, build
 from powerpi.config import Settings, parse
-from powerpi.daemon import Fate, Parts, build
 from powerpi.digests import Unit
 from powerpi.errors import ReaderError, UnknownNameError
 from powerpi.graph import Figures

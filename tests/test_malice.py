@@ -23,8 +23,8 @@ import pytest
 from conftest import HandClock, Line
 from test_server import serving
 
+from powerpi.building import Fate, Parts, build
 from powerpi.config import parse
-from powerpi.daemon import Fate, Parts, build
 from powerpi.front import application
 from powerpi.guard import PAGE_HEADERS, PICTURE_HEADERS, guarded
 from powerpi.periods import PERIODS

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pair import HASH, LOGIN, PASSWORD, SENDER, STATE, Answer, Mirroring, ask, contents, known_rows
 
-from powerpi import config, daemon, passwords
+from powerpi import building, config, passwords
 from powerpi.guard import PAGE_HEADERS
 from powerpi.logins import basic
 from powerpi.messages import MOST_PULSES, Push, Rows, push_message
@@ -608,7 +608,7 @@ def test_without_senders_there_is_nothing_to_learn(tmp_path: Path, switch: str) 
         f"[powerpi]\nstate = {tmp_path / 'c'}\nlisten = 127.0.0.1:0\n[meter house]\ngpio = 4\n{switch}"
     )
     (tmp_path / "c").mkdir()
-    made.parts = daemon.build(made.settings, ClockedFactory(clock), clock, daemon.Fate())
+    made.parts = building.build(made.settings, ClockedFactory(clock), clock, building.Fate())
     made.parts.counting.turn()
     with made.serving() as running:
         for path in (HOUSE, API, HOUSE + "/rows", "/get.php"):

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from powerpi import daemon
+from powerpi.building import Fate
 from powerpi.clock import SystemClock
 from powerpi.demo import GPIO, METER
 from powerpi.pulses import STEP_SECONDS
@@ -239,7 +240,7 @@ def serve(state: Path, output: Path) -> int:
     kernel_time = HandClock(0)
     factory = clocked_factory(kernel_time)
 
-    def drivers(fate: daemon.Fate) -> Sequence[Worker]:
+    def drivers(fate: Fate) -> Sequence[Worker]:
         return [Kernel(factory.pin(GPIO), kernel_time, output, fate.died)]
 
     clock = SystemClock(network_time=False)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from powerpi import daemon
+from powerpi.building import Fate
 from powerpi.clock import SystemClock
 from powerpi.demo import GPIO
 from powerpi.pin import mock_factory
@@ -74,7 +75,7 @@ def main() -> int:
     source = sys.argv[2]
     factory, clock = mock_factory(), SystemClock(network_time=False)
 
-    def drivers(fate: daemon.Fate) -> Sequence[Worker]:
+    def drivers(fate: Fate) -> Sequence[Worker]:
         contact = factory.pin(GPIO)
         if not source.isdigit():
             return [EdgeRelay(contact, Path(source), fate.died)]
