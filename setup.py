@@ -21,6 +21,7 @@ setup(
     packages=["powerpi", "powerpi.www"],
     package_dir={"powerpi.www": "www"},
     package_data={"powerpi.www": ["*.html", "static/*"]},
+    data_files=[("share/powerpi", ["init/powerpi.conf"])],  # the sample that `powerpi setup` fills in
     entry_points={
         "console_scripts": ["powerpi=powerpi.cli:main"],
         "gpiozero_pin_factories": ["powerpi=powerpi.pin:KernelFactory"],

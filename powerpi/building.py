@@ -9,17 +9,19 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
+from powerpi import looking
 from powerpi.answering import handlers
 from powerpi.clock import OLDEST_TIME, Clock
 from powerpi.config import Settings
 from powerpi.counting import Counting, Timing
-from powerpi.door import Door
+from powerpi.door import Door, Handler
 from powerpi.furnish import build_reader, counted_room, received_room
 from powerpi.gaps import UNKNOWN, Session
 from powerpi.house import House, Received
 from powerpi.ledger import Ledger
 from powerpi.meter import Meter
 from powerpi.mirror import Mirror
+from powerpi.notary import notary
 from powerpi.pictures import Gallery
 from powerpi.pin import Pin, watch
 from powerpi.pulses import STEP_SECONDS, next_boundary
@@ -99,6 +101,17 @@ def build_mirror(settings: Settings, counting: Counting, files: Callable[[str], 
     return Mirror(settings.senders, files, clock.monotonic, now, lambda: counting.trusted)
 
 
+def first_start(clock: Clock) -> int:
+    """Where a new RRD begins, in Unix seconds; long ago while the clock is not to be trusted."""
+    now = clock.monotonic() + clock.offset()
+    return next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() and now > OLDEST_TIME else OLDEST_TIME
+
+
+def answers(settings: Settings, counting: Counting, house: House, notes: Handler) -> dict[str, Handler]:
+    """What is answered at the door, by what is asked."""
+    return handlers(counting, **looking.handlers(settings, counting, house), reading=notes)
+
+
 def build(
     settings: Settings,
     factory: Any,
@@ -113,8 +126,6 @@ def build(
         watch(factory, fate.died)
     pins = tuple(Pin(factory, meter.gpio, meter.pull) for meter in settings.meters)
     gate = Lock()
-    now = clock.monotonic() + clock.offset()
-    start = next_boundary(now) - 2 * STEP_SECONDS if clock.trusted() and now > OLDEST_TIME else OLDEST_TIME
     store, zone = settings.store, settings.timezone
 
     def files(meter: str) -> tuple[Store, Ledger]:
@@ -123,11 +134,12 @@ def build(
 
     opened = {meter.name: files(meter.name) for meter in settings.meters}
     stores = {name: one for name, (one, _) in opened.items()}
-    meters = open_meters(settings, pins, stores.__getitem__, start, last_end(Session(settings.state)))
+    meters = open_meters(settings, pins, stores.__getitem__, first_start(clock), last_end(Session(settings.state)))
     timing = Timing(store.flush_seconds, store.register_seconds, settings.clock_wait_seconds)
     counting = Counting(meters, clock, timing, fate.died, beat)
     mirror = build_mirror(settings, counting, files)
-    push = build_push(settings, counting, {name: ledger for name, (_, ledger) in opened.items()}, fate.died)
+    ledgers = {name: ledger for name, (_, ledger) in opened.items()}
+    push = build_push(settings, counting, ledgers, fate.died)
     reader, names = build_reader(settings, gate)
     rooms = {
         meter.name: counted_room(meter, counted, reader, zone)
@@ -136,5 +148,6 @@ def build(
     received = Received(mirror.meters if mirror else [], lambda meter: received_room(meter, reader, zone))
     status = (lambda: push.status) if push else None
     house = House(counting, rooms, Gallery(reader, zone, names), reader, received, push=status)
-    door = Door(settings.state, handlers(counting), fate.died)
+    notes = notary(settings, counting, ledgers, hold, push)
+    door = Door(settings.state, answers(settings, counting, house, notes), fate.died)
     return Parts(counting, house, reader, pins, mirror, push, door)

@@ -13,11 +13,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from powerpi import gaps, register, restore
+from powerpi import anchors, gaps, register, restore, units
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.config import MeterSettings, PushSettings, Settings
 from powerpi.errors import ConfigError, PeerError, StoreError
-from powerpi.folder import is_locked, locked_folder
+from powerpi.folder import is_locked, locked_folder, storing
 from powerpi.keys import POWERPI
 from powerpi.ledger import Ledger
 from powerpi.messages import State
@@ -29,6 +29,8 @@ from powerpi.sync import Twin, Verdict
 
 if TYPE_CHECKING:
     from powerpi.peer import Peer
+
+LEAST_KWH = 1e-6  # less is rounding
 
 
 def create(settings: Settings) -> int:
@@ -135,20 +137,38 @@ def from_mirror(settings: Settings) -> int:
                 )
             for note in found.notes if found else ():
                 print(f"{meter.name}: {note}", file=sys.stderr)
-            print(f"{meter.name}: {_restored(meter, found, peer)}")
+            print(f"{meter.name}: {_restored(meter, found, peer, store)}")
     return 0
 
 
-def _restored(meter: MeterSettings, found: restore.Restored | None, peer: Peer) -> str:
+def _restored(meter: MeterSettings, found: restore.Restored | None, peer: Peer, store: Store) -> str:
     if found is None:
         return f"{peer.name} knows nothing of it"
     parts = [
         f"{found.rows} rows and {found.means} older means came back",
         f"the counter stands at {found.pulses} pulses (before: {found.pulses_before})",
     ]
-    if not math.isclose(found.offset_kwh, meter.offset_kwh):
-        parts.append(f"the mirror was told offset_kwh = {found.offset_kwh:g}, here it is {meter.offset_kwh:g}")
+    noted = _note_told(meter, found, store)
+    if noted:
+        kwh = noted.watt_hours / units.WATT_HOURS_PER_KWH
+        parts.append(f"that its display shows {kwh:.1f} kWh then is noted, as the mirror was told")
     return "; ".join(parts)
+
+
+def _note_told(meter: MeterSettings, found: restore.Restored, store: Store) -> anchors.Anchor | None:
+    """Note what the display showed as the mirror was told, where nothing is noted here and it is not as configured.
+
+    Raises StoreError.
+    """
+    path = anchors.path_of(store.rrd)
+    noted, damaged = anchors.read(path)
+    watt_hours = units.watt_hours(found.pulses, meter.imp_per_kwh) + found.offset_kwh * units.WATT_HOURS_PER_KWH
+    if noted or watt_hours < 0 or math.isclose(found.offset_kwh, meter.offset_kwh, abs_tol=LEAST_KWH):
+        return None
+    anchor = anchors.Anchor(store.known_until or int(time.time()), watt_hours, found.pulses)
+    with storing(path):
+        anchors.write(path, [anchor], damaged)
+    return anchor
 
 
 def _pushed(settings: Settings) -> PushSettings:
@@ -193,11 +213,13 @@ def _stored_pulses(settings: Settings, meter: MeterSettings) -> int:
 def _state(settings: Settings, meter: MeterSettings, push_seconds: int) -> State:
     """What is told along with the rows of a meter that is not counted just now."""
     found, _ = gaps.read(settings.state / f"{meter.name}.gaps")
+    noted, _ = anchors.read(anchors.path_of(settings.state / f"{meter.name}.rrd"))
+    pulses = _stored_pulses(settings, meter)
     return State(
         label=meter.label,
         imp_per_kwh=meter.imp_per_kwh,
-        offset_kwh=meter.offset_kwh,
-        pulses=_stored_pulses(settings, meter),
+        offset_kwh=anchors.offset_kwh(noted, pulses, meter.imp_per_kwh, meter.offset_kwh),
+        pulses=pulses,
         interval_seconds=None,
         last_pulse_age_seconds=None,
         begun_age_seconds=0.0,

@@ -1,8 +1,9 @@
 """The command line: `powerpi COMMAND`.
 
 Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
-failed, 2 wrong arguments, 65 a password will not do, 69 a pin, a port or the mirror cannot be used or a package is
-missing, 74 the store refused, 78 the configuration is wrong, 130 interrupted before it had started.
+failed, 2 wrong arguments, 65 a password, a reading or a file will not do, 69 a pin, a port or the mirror cannot be
+used or a package is missing, 74 the store refused, 78 the configuration is wrong, 130 interrupted before it had
+started.
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ import sys
 from collections.abc import Sequence
 
 from powerpi import config
-from powerpi.errors import ConfigError, PowerPiError, StoreError
+from powerpi.errors import ConfigError, DataError, PowerPiError, StoreError
 from powerpi.options import Wishes, parser
 from powerpi.user import become_owner
-
-SIGNS = {True: "ok  ", None: "look", False: "BAD "}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         print(f"powerpi: {error}", file=sys.stderr)
         return os.EX_IOERR
+    except DataError as error:
+        print(f"powerpi: {error}", file=sys.stderr)
+        return os.EX_DATAERR
     except PowerPiError as error:
         print(f"powerpi: {error}", file=sys.stderr)
         return os.EX_UNAVAILABLE
@@ -47,6 +49,13 @@ def _indented(error: ConfigError) -> str:
 
 
 # What a command needs is imported when it runs: `--help` is quick, and the daemon carries no simulation.
+
+
+def _setup(wishes: Wishes) -> int:
+    from powerpi import settling  # noqa: PLC0415
+
+    asked = settling.Wishes._fields
+    return settling.run(settling.Wishes(**{name: getattr(wishes, name) for name in asked}))
 
 
 def _run(wishes: Wishes) -> int:
@@ -66,16 +75,11 @@ def _settings(wishes: Wishes) -> config.Settings:
 
 
 def _check(wishes: Wishes) -> int:
-    from powerpi.check import check_secrets, findings  # noqa: PLC0415
+    from powerpi import check, report, watching  # noqa: PLC0415
 
-    settings = config.load(wishes.config)
-    secrets = check_secrets(wishes.config, settings)
-    print(f"{SIGNS[True]}  configuration: {wishes.config}, {len(settings.meters)} meter(s)")
-    bad = False
-    for finding in (*([secrets] if secrets else []), *findings(settings)):
-        print(f"{SIGNS[finding.right]}  {finding.what}: {finding.said}")
-        bad = bad or finding.right is False
-    return 1 if bad else 0
+    if wishes.report:
+        return report.run(wishes.config, wishes.seconds)
+    return watching.run(_settings(wishes), wishes.meter) if wishes.watch else check.run(wishes.config, wishes.seconds)
 
 
 def _create(wishes: Wishes) -> int:
@@ -96,13 +100,46 @@ def _push(wishes: Wishes) -> int:
     return by_hand.push(_settings(wishes), wishes.verify, wishes.counter)
 
 
-def _restore(wishes: Wishes) -> int:
-    from powerpi import by_hand  # noqa: PLC0415
+def _backup(wishes: Wishes) -> int:
+    from powerpi import backup  # noqa: PLC0415
 
-    if not wishes.from_mirror:
-        print("powerpi restore: wanted --from-mirror, which says where from", file=sys.stderr)
+    if wishes.verify:
+        return backup.verify(wishes.config, wishes.file)
+    return backup.make(wishes.config, wishes.file, wishes.force)
+
+
+def _export(wishes: Wishes) -> int:
+    from powerpi import exporting  # noqa: PLC0415
+
+    wanted = exporting.Wanted(wishes.meter, wishes.step, wishes.start, wishes.end, wishes.output)
+    return exporting.run(config.load(wishes.config), wanted)
+
+
+def _import(wishes: Wishes) -> int:
+    from powerpi import importing, source_file  # noqa: PLC0415
+
+    kind = None if wishes.kind == "auto" else wishes.kind
+    how = (kind, wishes.times, wishes.overwrite, wishes.dry_run, wishes.skip_bad)
+    with source_file.opened(wishes.file) as file:  # before somebody else goes on who may not read it
+        return importing.run(_settings(wishes), importing.Wanted(wishes.meter, *how), file)
+
+
+def _restore(wishes: Wishes) -> int:
+    from powerpi import by_hand, restoring  # noqa: PLC0415
+
+    if bool(wishes.file) == wishes.from_mirror:
+        print("powerpi restore: wanted either the FILE of a backup or --from-mirror", file=sys.stderr)
         return 2
+    if wishes.file:
+        return restoring.from_file(wishes.config, wishes.file)
     return by_hand.from_mirror(_settings(wishes))
+
+
+def _reading(wishes: Wishes) -> int:
+    from powerpi import reading_by_hand  # noqa: PLC0415
+
+    asked = reading_by_hand.Typed(**{name: getattr(wishes, name) for name in reading_by_hand.Typed._fields})
+    return reading_by_hand.run(_settings(wishes), asked)
 
 
 def _password(wishes: Wishes) -> int:
@@ -130,10 +167,16 @@ def _ask_password() -> str:
 
 
 COMMANDS = {
+    "setup": _setup,
     "run": _run,
     "check": _check,
+    "doctor": _check,
     "create": _create,
+    "reading": _reading,
     "push": _push,
+    "backup": _backup,
+    "export": _export,
+    "import": _import,
     "restore": _restore,
     "password": _password,
     "demo": _demo,

@@ -51,6 +51,14 @@ class StoreSettings:
 
 
 @dataclass(frozen=True)
+class BackupSettings:
+    """The [backup] section."""
+
+    folder: Path | None = None  # None: in the state folder
+    keep: int = 8
+
+
+@dataclass(frozen=True)
 class PushSettings:
     """The [push] section."""
 
@@ -96,6 +104,7 @@ class Settings:
     host_names: tuple[str, ...]
     meters: tuple[MeterSettings, ...]
     store: StoreSettings
+    backup: BackupSettings = BackupSettings()
     push: PushSettings | None = None  # None: nothing is sent
     senders: tuple[SenderSettings, ...] = ()  # none unless this is a mirror
     viewers: tuple[ViewerSettings, ...] = ()  # none: everybody may look
@@ -122,9 +131,9 @@ def load(path: Path) -> Settings:
 def parse(text: str) -> Settings:
     """The settings in the text of a configuration file. Raises ConfigError with every fault."""
     sections, faults = ini.read(text)
-    kinds = {name: _kind(name) for name in sections}
+    kinds = {name: kind_of(name) for name in sections}
     faults += _unknown_sections(name for name, kind in kinds.items() if kind not in SECTIONS)
-    single = {kind: _values(kind, sections.get(kind, {}), faults) for kind in ("powerpi", "store", "mirror")}
+    single = {kind: _values(kind, sections.get(kind, {}), faults) for kind in ("powerpi", "store", "backup", "mirror")}
     many = {
         kind: [_named(name, kind, sections[name], faults) for name in sections if kinds[name] == kind]
         for kind in NAMED.values()
@@ -142,6 +151,7 @@ def parse(text: str) -> Settings:
     return Settings(
         **single["powerpi"],
         store=StoreSettings(**single["store"]),
+        backup=BackupSettings(**single["backup"]),
         meters=meters,
         push=_push(push, meters) if push else None,
         senders=tuple(SenderSettings(**values) for values in many["sender"]) if accepting else (),
@@ -149,7 +159,7 @@ def parse(text: str) -> Settings:
     )
 
 
-def _kind(section: str) -> str:
+def kind_of(section: str) -> str:
     """The kind of a section: its first word, but [mirror NAME] is one of its own; "" where there is none such."""
     first, *name = section.split(maxsplit=1)
     if name or first in ("meter", "viewer"):

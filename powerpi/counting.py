@@ -53,6 +53,7 @@ class Counting(Worker):
         self._next_register = self._began + timing.register_seconds
         self._flushed = Condition()
         self._flushes_wanted = 0
+        self._counters_wanted = 0  # the newest flush that wants the counters on disk as well
         self._flushes_done = 0
         self._all_written = True  # by the last flush
         newest = max((meter.newest_time for meter in meters), default=0) or OLDEST_TIME
@@ -121,7 +122,7 @@ class Counting(Worker):
             log.info("the clock is trusted, %.0f s after the start", now - self._began)
 
     def _write_due(self, now: float) -> None:
-        if now >= self._next_register:
+        if now >= self._next_register or self._counters_wanted > self._flushes_done:
             self._next_register = now + self.timing.register_seconds
             self._save_registers(now)
         if now < self._next_flush and self._flushes_wanted == self._flushes_done:
@@ -141,11 +142,16 @@ class Counting(Worker):
         for meter in self.meters.values():
             meter.save_register(int(now + self.offset) if self.offset is not None else 0)
 
-    def flush(self, timeout_seconds: float) -> bool:
-        """Have the thread write all rows made so far, and wait for it; False when it failed or took too long."""
+    def flush(self, timeout_seconds: float, counters: bool = False) -> bool:
+        """Have the thread write all rows made so far, and wait for it; False when it failed or took too long.
+
+        `counters`: the lifetime counters as well.
+        """
         with self._flushed:
             self._flushes_wanted += 1
             wanted = self._flushes_wanted
+            if counters:
+                self._counters_wanted = wanted
             self.wake()
             done = self._flushed.wait_for(lambda: self._flushes_done >= wanted, timeout_seconds)
             return done and self._all_written

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from powerpi.building import EXIT_DIED, Fate, Parts, build
-from powerpi.check import check_program, check_state
+from powerpi.check_machine import check_program, check_state
 from powerpi.clock import Clock
 from powerpi.config import Settings
 from powerpi.counting import Counting
@@ -88,6 +88,7 @@ def serve_pages(settings: Settings, parts: Parts) -> WSGIApplication:
         parts.house,
         settings.timezone,
         settings.host_names,
+        contacts=settings.meters,
         viewers=Logins(viewers, desk=desk) if viewers else None,
         mirror=(parts.mirror, Logins(senders, desk=desk)) if parts.mirror else None,
     )

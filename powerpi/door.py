@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 NAME = "door"
 MOST_BYTES = 1 << 16  # of a request
+PIECE_BYTES = 1 << 16
 REQUEST_SECONDS = 2.0  # for a request to come, and for its answer to be taken
 ANSWER_SECONDS = 60.0  # what is asked for may have to wait for the disk
 LOOK_SECONDS = 60.0  # how often the door is looked after: its folder may have been made anew
@@ -109,19 +110,19 @@ class Door(Worker):
             return _encoded({"refusal": "this PowerPi does not know what is asked; is it of another version?"})
         try:
             return _encoded({"answer": handler(request)})
-        except (PowerPiError, ValueError, LookupError, TypeError) as error:
+        except (PowerPiError, ValueError, LookupError, TypeError, ArithmeticError) as error:
             return _encoded({"refusal": str(error) or repr(error)})
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(value).encode() + b"\n"  # in ASCII: whatever is quoted, it can be written
 
 
 def _line(caller: socket.socket, most: int = MOST_BYTES) -> bytes:
     """What comes up to the end of the line, or of the connection. Raises OSError."""
     parts, length = [], 0
     while length <= most:
-        part = caller.recv(most)
+        part = caller.recv(PIECE_BYTES)  # a buffer of that size is made, whatever comes
         parts.append(part)
         length += len(part)
         if not part or part.endswith(b"\n"):

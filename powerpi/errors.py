@@ -62,6 +62,14 @@ class WireError(PowerPiError, ValueError):
     """What came over the wire is not what was agreed: do nothing with it, say what was wanted."""
 
 
+class DataError(PowerPiError, ValueError):
+    """What a file to import holds cannot be taken: nothing was changed, say which line and what was wanted."""
+
+
+class BackupError(DataError):
+    """A backup is foreign or damaged: do nothing with it, say why."""
+
+
 class NobodyError(PowerPiError, ConnectionError):
     """No PowerPi runs on that state folder, or it does not answer: do without it, or say how to start it."""
 

@@ -48,6 +48,24 @@ def replace(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def create(path: Path, text: str) -> None:
+    """Put a whole small file on disk where none is, for this user and the group, all of it or nothing.
+
+    Raises FileExistsError where one is, OSError when it cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
+    try:
+        with opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+            os.fchmod(descriptor, 0o640)  # whatever the umask
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(text.encode())
+            os.fdatasync(descriptor)
+        os.link(fresh, path)  # other than a rename it never takes the place of another file
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make new names in a folder survive a power cut. Raises OSError."""
     with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from powerpi.errors import StoreError
+from powerpi.errors import BusyError, StoreError
 
 
 class FolderLock:
@@ -119,3 +119,14 @@ def storing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreError(f"{error.filename or path}: {error.strerror}") from error
+
+
+@contextmanager
+def held(lock: Lock, seconds: float, why: str) -> Iterator[None]:
+    """Hold a lock of this process. Raises BusyError with `why` where somebody else has it for longer than `seconds`."""
+    if not lock.acquire(timeout=seconds):
+        raise BusyError(f"{why} for longer than {seconds:g} s")
+    try:
+        yield
+    finally:
+        lock.release()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from powerpi.asking import House
 from powerpi.guard import guarded, own_names
 from powerpi.images import with_pictures
 from powerpi.logins import Logins
 from powerpi.mirror import Mirror
+from powerpi.page_help import NamedContact
 from powerpi.receiving import Receiver, with_mirror
-from powerpi.web import House, pages
+from powerpi.web import pages
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,15 +27,17 @@ def application(
     host_names: Iterable[str] = (),
     now: Callable[[], float] = time.time,
     *,
+    contacts: Sequence[NamedContact] = (),
     viewers: Logins | None = None,
     mirror: tuple[Mirror, Logins] | None = None,
 ) -> WSGIApplication:
     """The pages of `house` as a WSGI application, in local time of `zone`.
 
-    It answers to IP addresses, to this machine's own name, to names with a local end and to `host_names`. With
-    `viewers` those alone may look; with `mirror` its senders may write, and nobody else learns that they can.
+    It answers to IP addresses, to this machine's own name, to names with a local end and to `host_names`. `contacts`
+    are those counted here, for the help page. With `viewers` those alone may look; with `mirror` its senders may
+    write, and nobody else learns that they can.
     """
-    app = with_pictures(pages(house, zone, now), house.picture, now)
+    app = with_pictures(pages(house, zone, now, contacts), house.picture, now)
     if viewers:
         app = with_login(app, viewers)
     names = own_names(socket.gethostname()) | set(host_names)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from powerpi import units
+from powerpi.anchors import Account, account
 from powerpi.counting import Counting
 from powerpi.errors import UnknownNameError, shown
 from powerpi.gaps import Gap
@@ -14,6 +15,7 @@ from powerpi.meter import Live
 from powerpi.mirrored import STALE_LEAST_SECONDS, MirroredMeter
 from powerpi.periods import PERIODS, known_until, span_text
 from powerpi.pictures import BarFigures, Gallery, Picture, PictureRequest, Settled, Subject
+from powerpi.pulse_health import NEAR_SHARE, Pulses, peak_share, pulses_of
 from powerpi.pulses import IDLE_SECONDS
 from powerpi.push_status import PushStatus, push_notices
 from powerpi.reader import Reader
@@ -99,6 +101,7 @@ class House:
         """`received` makes rooms of meters that are sent here, `push` tells how the mirror of this machine stands."""
         self._counting = counting
         self._counted = rooms
+        self._editions: dict[str, int] = {}  # of counted meters' files, as their energies are remembered
         self._gallery = gallery
         self._reader = reader
         self._received = received
@@ -116,7 +119,7 @@ class House:
             readings.settings.imp_per_kwh,
             readings.energies,
             lambda: self._settle(room.meter),
-            origin.edition if origin else 0,
+            origin.edition if origin else room.meter.store.edition,
         )
 
     def _settle(self, meter: Shown) -> Settled:
@@ -146,9 +149,18 @@ class House:
         )
 
     def _room(self, name: str) -> Room:
-        room = self._counted.get(name) or self._received.room(name)
+        room = self._as_it_is(self._counted.get(name)) or self._received.room(name)
         if room is None:
             raise UnknownNameError("no_meter", name=shown(name), known=", ".join(self._names()[:NAMED]) or "-")
+        return room
+
+    def _as_it_is(self, room: Room | None) -> Room | None:
+        """A counted meter's room, which remembers nothing of a past that has changed since."""
+        if room:
+            name, edition = room.meter.name, room.meter.store.edition
+            if self._editions.get(name, 0) != edition:
+                room.readings.energies.forget()
+                self._editions[name] = edition
         return room
 
     def picture(self, meter: str, request: PictureRequest) -> Picture:
@@ -181,6 +193,17 @@ class House:
     def gaps(self, meter: str) -> Sequence[Gap]:
         """When nothing is known of a meter, newest first. Raises UnknownNameError."""
         return self._room(meter).meter.live.gaps[::-1]
+
+    def noted(self, meter: str) -> Account:
+        """The noted readings of a meter's display; none where it is received. Raises UnknownNameError."""
+        room = self._room(meter)
+        return account(room.meter.live.anchors, room.readings.settings.imp_per_kwh, room.meter.live.gaps)
+
+    def pulses(self, meter: str) -> Pulses | None:
+        """The newest closings of a meter's contact; None: it is not at this machine. Raises UnknownNameError."""
+        room, counting = self._room(meter), self._counting
+        seen, imp_per_kwh = room.meter.live.seen, room.readings.settings.imp_per_kwh
+        return pulses_of(seen, imp_per_kwh, counting.clock.monotonic(), counting.offset) if seen else None
 
     def labels(self) -> dict[str, str]:
         """What the meters are called, by name."""
@@ -234,6 +257,9 @@ class House:
         notices += [
             Notice("files", meter.name, note) for told, note in meter.writing.told if now - told < FILES_SECONDS
         ]
+        share = peak_share(live.seen, room.readings.settings.imp_per_kwh, now) if live.seen else None
+        if share is not None and share > NEAR_SHARE:
+            notices.append(Notice("near_limit", meter.name, f"{100 * share:.0f}"))
         late_seconds = IDLE_SECONDS + 3 * self._counting.timing.flush_seconds
         if len(live.rows) > 1 and self._time() - live.rows[1].time > late_seconds:
             notices.append(Notice("stored_late", meter.name, None))

@@ -104,6 +104,16 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "How long 15-minute means are kept; 0: only the 366 days of every 10 seconds.",
         ),
     ),
+    "backup": (
+        Key(
+            "folder", "", values.optional_path, "an absolute path without colons, quotes and backslashes",
+            "Where backups go that are made without a FILE; empty: the folder backups in the state folder.",
+        ),
+        Key(
+            "keep", "8", values.number(1, 1000), "a whole number of backups from 1 to 1000",
+            "How many of them are kept; then the oldest goes.",
+        ),
+    ),
     "push": (
         Key(
             "url", "", values.url, "https:// and the mirror's host, with a path if need be, without user and password",

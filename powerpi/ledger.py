@@ -7,10 +7,11 @@ writing them, and so only those that are on disk: what a power cut takes from he
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
@@ -18,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from powerpi import digests, layout, ring, undo
 from powerpi.digests import Kept, Unit
 from powerpi.errors import BusyError, DamagedError
-from powerpi.folder import storing
+from powerpi.folder import held, storing
 from powerpi.layout import ARCHIVES_SECONDS, Layout
 from powerpi.pulses import STEP_SECONDS, Row
 
@@ -68,13 +69,25 @@ class Ledger:
         """What each archive holds, by the length of its steps in seconds."""
         return self._read(_spans)
 
+    def held(self) -> tuple[Row | None, dict[int, Span]]:
+        """The newest row, and what each archive holds, both of one moment."""
+        return self._read(lambda header: (header.last_row, _spans(header)))
+
     def rows(self, unit: Unit) -> array[float]:
         """The rows of a unit, in pulses per second; what is not held is unknown (NaN)."""
         return self._read(lambda _: ring.read(self.rrd, *unit))
 
+    def copy(self, path: Path) -> None:
+        """Write the whole file to `path`, as it is between two writes."""
+        self._read(lambda _: shutil.copyfile(self.rrd, path))
+
     def digests(self, step_seconds: int, after: int, until: int, fresh: bool = False) -> Compared:
-        """The digests of the units in (after, until]. `fresh`: none is taken from what was kept, all are compared."""
+        """The digests of the units in (after, until]. `fresh`: none is taken from what was kept, all are compared.
+
+        Raises BusyError where another file takes the RRD's place meanwhile: its rows are no harm to what was kept.
+        """
         wanted = list(digests.units(step_seconds, after, until))
+        file = self._file()
         kept, newest = self._kept(), self.newest()
         over = newest.time // step_seconds * step_seconds if newest else 0
         found = {unit: kept[unit] for unit in wanted if unit in kept and not fresh}
@@ -82,7 +95,9 @@ class Ledger:
         changed = {unit: kept[unit] for unit in wanted if kept.get(unit, found[unit]) != found[unit]}
         learned = {unit: text for unit, text in found.items() if unit.whole and unit.until <= over and unit not in kept}
         if learned:
-            self._keep({**self._still_held(kept), **learned})
+            self._keep({**self._still_held(kept), **learned}, file)
+        if self._file() != file:
+            raise BusyError(f"{self.rrd} has just been replaced by an import")
         return Compared({unit: found[unit] for unit in wanted}, changed)
 
     def _still_held(self, kept: Kept) -> Kept:
@@ -101,9 +116,17 @@ class Ledger:
             self._say(f"the digests cannot be read: {error}")
             return {}
 
-    def _keep(self, kept: Kept) -> None:
+    def _file(self) -> int:
+        """Which file it is: another one may take its place, whose rows are others."""
+        with storing(self.rrd):
+            return self.rrd.stat().st_ino
+
+    def _keep(self, kept: Kept, file: int) -> None:
+        """Keep digests of the rows in a file, unless another one has taken its place meanwhile."""
         try:
             digests.write(self._digests, kept)
+            if self._file() != file:
+                self._digests.unlink(missing_ok=True)
         except OSError as error:
             self._say(f"the digests cannot be kept: {error}")
 
@@ -134,15 +157,9 @@ class Ledger:
             if left != kept:
                 digests.write(self._digests, left)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """While nobody draws the file and librrd does not write it; never while the disk is waited for."""
-        if not self._gate.acquire(timeout=GATE_SECONDS):
-            raise BusyError(f"{self.rrd} is being drawn for longer than {GATE_SECONDS:g} s")
-        try:
-            yield
-        finally:
-            self._gate.release()
+        return held(self._gate, GATE_SECONDS, f"{self.rrd} is being drawn")
 
     def _read(self, read: Callable[[Layout], Result]) -> Result:
         """What `read` finds while the file is at rest: librrd changes it in several places one after the other."""

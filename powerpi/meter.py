@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from powerpi import gaps, pulses
+from powerpi import anchors, gaps, pulses
+from powerpi.anchors import Anchors, Noted
 from powerpi.errors import PinError
 from powerpi.folder import storing
 from powerpi.gaps import Gap, Gaps
+from powerpi.pulse_health import Seen, Trace
 from powerpi.pulses import STEP_SECONDS, Contact, Edge, Knot, Row
 from powerpi.store import Store
 from powerpi.writing import Writing
@@ -56,6 +58,8 @@ class Live(NamedTuple):
     contact: Contact
     lost_edge: float | None  # when an edge was last found missing
     gaps: tuple[Gap, ...] = ()  # the newest ones, oldest first; the last may still be open
+    seen: Seen | None = None  # the newest closings of the contact; None: it is not here
+    anchors: Anchors = ()  # the noted readings of its display, oldest first
 
 
 class Meter:
@@ -74,17 +78,19 @@ class Meter:
         """`start` is where a new RRD begins, `last_end` how the last run ended. Raises StoreError."""
         self.name = name
         self.store = store
+        self.noted = Noted(anchors.path_of(store.rrd))
         self.pulses, self.notes = store.open(start)
         self.writing = Writing(name, self.notes, 0.0)
         self._source = source
-        self._min_pulse_seconds = min_pulse_seconds
         self._contact = Contact(False)
+        self._trace = Trace(min_pulse_seconds)
         self._knots: list[Knot] = []  # not yet turned into rows; the last one begins the next line
         self._rows: list[Row] = []  # not yet on disk
         self.newest_time = store.last_time  # of all rows made, Unix seconds
         self._resumed = False  # whether rows may follow the newest one without a gap
         lost_history = self.notes and not store.last_row
         self._gaps = Gaps(store.rrd.with_suffix(".gaps"), store.known_until, gaps.DISK if lost_history else last_end)
+        self.notes += self.noted.notes  # which say nothing of the history
         self._dropped_since: int | None = None  # the last row before those that were given up
         self._begun = self._taken = 0.0
         self._odd_since: float | None = None  # the contact is not as the last edge told, and no edge has come
@@ -106,7 +112,7 @@ class Meter:
         contact, lost = self._contact, self._contact.lost
         edges = self._source.drain()
         for edge in edges:
-            contact, pulse = pulses.feed(contact, edge, self._min_pulse_seconds)
+            contact, pulse = self._trace.feed(contact, edge)
             if pulse is not None:
                 # a contact that was closed for long began its pulse where the line is drawn already
                 drawn = bool(self._knots) and pulse <= self._knots[-1].time
@@ -268,6 +274,8 @@ class Meter:
             self._contact,
             self._lost_edge,
             self._gaps.all(),
+            self._trace.seen(),
+            self.noted.all,
         )
 
     def _shown_rows(self) -> tuple[Row, ...]:

@@ -125,6 +125,12 @@ class Push(Worker):
             self._due = self._monotonic() + self._attempt()
         self.wake_seconds = max(0.1, self._due - self._monotonic())
 
+    def send_soon(self) -> None:
+        """Let the next round begin now: there is news. While rounds fail it waits for its time; any thread may call."""
+        if not self._failures:
+            self._due = self._monotonic()
+            self.wake()
+
     def _attempt(self) -> float:
         """One round; how many seconds to wait for the next."""
         if not self._trusted():

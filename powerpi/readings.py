@@ -12,7 +12,7 @@ from threading import Lock
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from powerpi import units
+from powerpi import anchors, units
 from powerpi.errors import ReaderError
 from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
 from powerpi.meter import Live
@@ -84,7 +84,7 @@ class Facts(Protocol):
 
     @property
     def offset_kwh(self) -> float:
-        """What its display showed when the counter stood at 0, in kWh."""
+        """What its display showed when the counter stood at 0, in kWh, as long as no reading is noted."""
 
 
 class Notice(NamedTuple):
@@ -142,6 +142,11 @@ class Energies:
             self._learn([span for span in clipped if span[0] < span[1]], oldest)
             return [self._energy(span) for span in clipped]
 
+    def forget(self) -> None:
+        """Remember nothing: the past has changed."""
+        with self._lock:
+            self._totals.clear()
+
     def _learn(self, spans: Sequence[Span], oldest: int) -> None:
         if len(self._totals) > CACHED_SPANS:
             self._totals.clear()
@@ -198,8 +203,9 @@ class MeterReadings:
             today_unknown_seconds=today.unknown_seconds,
             yesterday_watt_hours=yesterday.watt_hours,
             yesterday_unknown_seconds=yesterday.unknown_seconds,
-            meter_reading_watt_hours=units.watt_hours(live.pulses, imp_per_kwh)
-            + self.settings.offset_kwh * units.WATT_HOURS_PER_KWH,
+            meter_reading_watt_hours=anchors.watt_hours(
+                live.anchors, live.pulses, imp_per_kwh, self.settings.offset_kwh
+            ),
             edges_rejected=live.contact.rejected,
             edges_lost=live.contact.lost,
             contact_closed=live.contact.closed,

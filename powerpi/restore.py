@@ -1,4 +1,4 @@
-"""`powerpi restore --from-mirror`: what the mirror knows of a meter and nobody knows here any more, as on a new card.
+"""What a mirror or a backup knows of a meter and nobody knows here any more, as on a new card.
 
 Rows that are known here stay as they are. The daemon must not run meanwhile.
 """
@@ -6,7 +6,7 @@ Rows that are known here stay as they are. The daemon must not run meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from powerpi import gaps
 from powerpi.clock import OLDEST_TIME
@@ -18,14 +18,28 @@ from powerpi.layout import MEAN_SECONDS, quarter_end
 from powerpi.ledger import Ledger, merged
 from powerpi.messages import Rows, Standing
 from powerpi.pulses import STEP_SECONDS, Row
+from powerpi.ring import UNKNOWN
 from powerpi.store import Store
-
-if TYPE_CHECKING:
-    from powerpi.peer import Peer
-
 
 FUTURE_SECONDS = 300  # as much as a mirror allows
 MOST_PULSES_PER_SECOND = 1000 / 60  # EN 62053-31: 30 ms on, 30 ms off
+
+
+class Source(Protocol):
+    """Where rows come back from; every method raises PeerError or BackupError."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+
+    def standing(self, meter: str) -> Standing:
+        """What it holds of a meter."""
+
+    def rows(self, meter: str, unit: Unit) -> Rows:
+        """The rows that it holds of a unit, or of a part of one."""
+
+    def digests(self, meter: str, unit: Unit, fresh: bool) -> dict[Unit, str]:
+        """The digests of the units in a span of time; `fresh`: of what is there now."""
 
 
 class Restored(NamedTuple):
@@ -35,28 +49,30 @@ class Restored(NamedTuple):
     means: int  # likewise, of the time before the last year
     pulses_before: int
     pulses: int  # the counter now
-    offset_kwh: float  # what the mirror was told of the meter's display
+    offset_kwh: float  # what the source was told of the meter's display
     notes: tuple[str, ...]  # what was not as expected here
 
 
 def restore(
-    meter: str, store: Store, ledger: Ledger, peer: Peer, now: float, *, progress: Callable[[int, int], None]
+    meter: str, store: Store, ledger: Ledger, source: Source, now: float, *, progress: Callable[[int, int], None]
 ) -> Restored | None:
-    """Fetch what is missing; None: the mirror knows nothing of this meter. Raises PeerError, StoreError.
+    """Fetch what is missing; None: the source knows nothing of this meter. Raises PeerError, BackupError, StoreError.
 
     `now` is Unix seconds: rows of the future would wipe those that are known here. `progress` hears of rows looked at
     and rows there are. Ending it in the middle does no harm: begin again.
     """
-    standing = peer.standing(meter)
-    if standing.newest is None:
+    standing = source.standing(meter)
+    if standing.newest is None and not standing.pulses:
         return None
-    _check(standing, now, peer.name)
+    _check(standing, now, source.name)
     counted, notes = store.open(OLDEST_TIME)
     own = store.last_row
-    total = (standing.newest - standing.spans[STEP_SECONDS][0]) // STEP_SECONDS
-    rows = _fill_rows(meter, ledger, peer, standing, lambda done: progress(done, total))
+    after, until = standing.spans.get(STEP_SECONDS, (0, 0))  # a counter may be all that it knows
+    total = (until - after) // STEP_SECONDS
+    rows = _fill_rows(meter, ledger, source, standing, lambda done: progress(done, total)) if total else 0
+    _end_alike(ledger, standing)
     store.open(OLDEST_TIME)  # the newest row may be another one now
-    means = _fill_means(meter, ledger, peer, standing)
+    means = _fill_means(meter, ledger, source, standing)
     pulses = _counter(counted, own, ledger, standing)
     store.save_register(pulses, _newest_time(ledger))
     _add_gaps(store, standing.gaps)
@@ -64,7 +80,7 @@ def restore(
 
 
 def _check(standing: Standing, now: float, name: str) -> None:
-    """Raise RefusedError for what no mirror of a meter can hold."""
+    """Raise RefusedError for what nobody can hold of a meter."""
     newest = max([standing.newest or 0, *(until for _, until in standing.spans.values())])
     if newest > now + FUTURE_SECONDS:
         raise RefusedError(f"{name} holds rows up to {newest}, {newest - now:.0f} s in the future: a clock is wrong")
@@ -73,22 +89,22 @@ def _check(standing: Standing, now: float, name: str) -> None:
         raise RefusedError(f"{name} holds a counter of {standing.pulses} pulses, which cannot be by its rows")
 
 
-def _fill_rows(meter: str, ledger: Ledger, peer: Peer, standing: Standing, progress: Callable[[int], None]) -> int:
-    """Put the mirror's rows where there are none here, oldest first; returns how many."""
+def _fill_rows(meter: str, ledger: Ledger, source: Source, standing: Standing, progress: Callable[[int], None]) -> int:
+    """Put the source's rows where there are none here, oldest first; returns how many."""
     after, until = standing.spans[STEP_SECONDS]
     filled = 0
-    for unit in _different(meter, ledger, peer, Unit(STEP_SECONDS, after, until)):
+    for unit in _different(meter, ledger, source, Unit(STEP_SECONDS, after, until)):
         own = _newest_time(ledger) or None
         for part in _split(unit, own):
-            filled += _fill(ledger, part, peer.rows(meter, part), own, standing)
+            filled += _fill(ledger, part, source.rows(meter, part), own, standing)
         progress((unit.until - after) // STEP_SECONDS)
     progress((until - after) // STEP_SECONDS)
     return filled
 
 
-def _different(meter: str, ledger: Ledger, peer: Peer, span: Unit) -> Iterator[Unit]:
-    """The units that the mirror holds otherwise than they are here: of those alone the rows are fetched."""
-    there = peer.digests(meter, span, fresh=False)
+def _different(meter: str, ledger: Ledger, source: Source, span: Unit) -> Iterator[Unit]:
+    """The units that the source holds otherwise than they are here: of those alone the rows are fetched."""
+    there = source.digests(meter, span, fresh=False)
     return (unit for unit in units(*span) if digest(ledger.rows(unit)) != there.get(unit))
 
 
@@ -128,28 +144,35 @@ def _append(ledger: Ledger, theirs: Rows, standing: Standing) -> int:
     return len(known)
 
 
-def _fill_means(meter: str, ledger: Ledger, peer: Peer, standing: Standing) -> int:
-    """Put the mirror's means of the time before the last year where there are none here; returns how many."""
+def _end_alike(ledger: Ledger, standing: Standing) -> None:
+    """Let the rows end where those of the source do: the first row after a gap is unknown, and has a counter."""
+    if standing.newest and _newest_time(ledger) < standing.newest:
+        ledger.append(standing.newest - STEP_SECONDS, UNKNOWN, standing.newest_pulses or 0.0)
+
+
+def _fill_means(meter: str, ledger: Ledger, source: Source, standing: Standing) -> int:
+    """Put the source's means where there are none here, most of them of the time before the last year; how many."""
     spans = ledger.spans()
     if MEAN_SECONDS not in spans or MEAN_SECONDS not in standing.spans or not ledger.newest():
         return 0
     after = max(spans[MEAN_SECONDS].after, standing.spans[MEAN_SECONDS][0])
-    until = min(quarter_end(spans[STEP_SECONDS].after), standing.spans[MEAN_SECONDS][1])
+    until = min(spans[MEAN_SECONDS].until, standing.spans[MEAN_SECONDS][1])
     newest = spans[MEAN_SECONDS].until + 1  # all of them lie before it
     if after >= until:
         return 0
     filled = sum(
-        _fill(ledger, unit, peer.rows(meter, unit), newest, standing)
-        for unit in _different(meter, ledger, peer, Unit(MEAN_SECONDS, after, until))
+        _fill(ledger, unit, source.rows(meter, unit), newest, standing)
+        for unit in _different(meter, ledger, source, Unit(MEAN_SECONDS, after, until))
     )
-    last = Unit(MEAN_SECONDS, until - MEAN_SECONDS, until)
-    if until > spans[STEP_SECONDS].after:  # made here of a part of its rows, as the rest had no room
-        ledger.put(last, merged(peer.rows(meter, last).rates, ledger.rows(last)))
+    edge = quarter_end(spans[STEP_SECONDS].after)
+    if edge > spans[STEP_SECONDS].after and after < edge <= until:  # made of a part of its rows: the rest had no room
+        last = Unit(MEAN_SECONDS, edge - MEAN_SECONDS, edge)
+        ledger.put(last, merged(source.rows(meter, last).rates, ledger.rows(last)))
     return filled
 
 
 def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) -> int:
-    """The counter: that of the mirror, and what was counted here since it was told that.
+    """The counter: that of the source, and what was counted here since it was told that.
 
     `own` is the newest row here before anything came back: `counted` may hold pulses that no row has yet.
     """
@@ -174,7 +197,7 @@ def _newest_time(ledger: Ledger) -> int:
 
 
 def _add_gaps(store: Store, told: tuple[Gap, ...]) -> None:
-    """Keep the gaps that the mirror knows beside those known here."""
+    """Keep the gaps that the source knows beside those known here."""
     path = store.rrd.with_suffix(".gaps")
     with storing(path):
         own, damaged = gaps.read(path)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import rrdtool
 
-from powerpi import files, layout, register, undo
+from powerpi import draft, files, layout, register, undo
 from powerpi.errors import BusyError, DamagedError, StoreError
-from powerpi.folder import storing
+from powerpi.folder import held, storing
 from powerpi.layout import Layout
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.register import Register
@@ -30,7 +30,7 @@ LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 0.05
 LAST_DIGIT = 1e-6  # of the pulses as they are written
 IN_TIME = "what belongs there waits until it can be stored"  # in memory, or at its sender
-GATE_SECONDS = 1.0  # how long a write waits for a drawing to end before it keeps its rows for the next turn
+GATE_SECONDS = 1.0  # how long a write waits for a drawing, or an import, before it keeps its rows for the next turn
 
 
 class Store:
@@ -51,6 +51,8 @@ class Store:
         self._hold = hold
         self._register = Register(0, 0, 0)
         self.last_row: Row | None = None  # the newest row on disk
+        self.edition = 0  # how often rows of the past were changed
+        self._changing = Lock()  # held while the file is written, or another takes its place
 
     def create(self, start: int) -> None:
         """Make an empty RRD whose rows may begin after `start`. Never overwrites. Raises StoreError."""
@@ -60,16 +62,35 @@ class Store:
             new = self.rrd.with_name(f"{self.rrd.name}.new")
             for stray in new.parent.glob(f"{new.name}*"):  # left by a process that was killed while it made one
                 stray.unlink()
-            layout.check_room(new.parent, self._archive_years)
-            settings = ("--start", str(start), "--step", str(STEP_SECONDS))
-            with self._gated(new):
-                _call(rrdtool.create, new, *settings, *layout.schema(self._archive_years))
-            files.sync_file(new, forget=True)
+            self.make(new, start)
             undo.prepare(self._undo_path)
             undo.forget(self._undo_path)
             self.rrd.with_suffix(".digests").unlink(missing_ok=True)  # they are of the rows of another file
             new.rename(self.rrd)
             files.sync_folder(self.rrd.parent)
+
+    def make(self, path: Path, start: int) -> None:
+        """Make an empty RRD at `path`, in the place of what is there, with rows after `start`. Raises StoreError."""
+        with storing(path):
+            layout.check_room(path.parent, self._archive_years)
+            settings = ("--start", str(start), "--step", str(STEP_SECONDS))
+            with self._gated(path):
+                _call(rrdtool.create, path, *settings, *layout.schema(self._archive_years))
+            files.sync_file(path, forget=True)
+
+    def adopt(self, copy: Path) -> None:
+        """Let a changed copy of the RRD take its place, with the rows that were written here since it was made.
+
+        Whatever happens, the RRD is as it was or as it shall be. Raises StoreError; then it is as it was.
+        """
+        with self._alone(), storing(copy):
+            self._hold()
+            self._undo_torn()
+            draft.ready(copy, self.rrd)
+            with self._gated(self.rrd):
+                copy.rename(self.rrd)
+            self.edition += 1
+            draft.adopted(self.rrd)
 
     def open(self, start: int) -> tuple[int, list[str]]:
         """Restore the lifetime counter in pulses; make what is missing, set aside what is damaged.
@@ -128,10 +149,11 @@ class Store:
 
     def start_anew(self, start: int, why: str) -> Path:
         """Set the RRD aside and begin an empty one; returns where the old one is kept. Raises StoreError."""
-        with storing(self.rrd):
-            kept = files.set_aside(self.rrd, why)
-        self.last_row = None
-        self.create(start)
+        with self._alone():
+            with storing(self.rrd):
+                kept = files.set_aside(self.rrd, why)
+            self.last_row = None
+            self.create(start)
         return kept
 
     def write(self, rows: Sequence[Row]) -> list[str]:
@@ -140,7 +162,7 @@ class Store:
         A file that vanished or was damaged meanwhile is made anew. Returns a sentence for each such thing. Raises
         StoreError; then some rows may be there already, and the same call may be made again.
         """
-        with storing(self.rrd):
+        with self._alone(), storing(self.rrd):
             self._hold()
             header, notes = self._header(rows[0].time - STEP_SECONDS, rows)
             self._witness(rows[-1])
@@ -243,15 +265,18 @@ class Store:
             register.write(self._register_path, following)
         self._register = following
 
-    @contextmanager
-    def _gated(self, path: Path) -> Iterator[None]:
+    def _gated(self, path: Path) -> AbstractContextManager[None]:
         """Hold the gate. Raises BusyError."""
-        if not self._gate.acquire(timeout=GATE_SECONDS):
-            raise BusyError(f"{path} is being drawn for longer than {GATE_SECONDS:g} s")
-        try:
-            yield
-        finally:
-            self._gate.release()
+        return held(self._gate, GATE_SECONDS, f"{path} is being drawn")
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Let no other thread write the file or replace it. Raises BusyError: who counts never waits for an import."""
+        return held(self._changing, GATE_SECONDS, f"{self.rrd} is being replaced by an import, or written,")
+
+
+def dump(rrd: Path, xml: Path) -> None:
+    """Write what any RRD holds as XML, in the place of what is at `xml`. Raises StoreError."""
+    _call(rrdtool.dump, rrd, str(xml))
 
 
 def _call(function: Callable[..., Any], path: Path, *arguments: str) -> Any:

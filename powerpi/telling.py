@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from powerpi import anchors
 from powerpi.config import MeterSettings
 from powerpi.gaps import Gap
 from powerpi.messages import State
@@ -43,14 +44,14 @@ class Telling:
         def age(time: float | None) -> float | None:
             return None if time is None else max(0.0, now - time)
 
-        contact = live.contact
+        contact, pulses = live.contact, self._stored_pulses()
         closed_since = (live.begun if contact.since is None else contact.since) if contact.closed else None
         self._telling = live.gaps
         return State(
             label=settings.label,
             imp_per_kwh=settings.imp_per_kwh,
-            offset_kwh=settings.offset_kwh,
-            pulses=self._stored_pulses(),
+            offset_kwh=anchors.offset_kwh(live.anchors, pulses, settings.imp_per_kwh, settings.offset_kwh),
+            pulses=pulses,
             interval_seconds=live.interval_seconds,
             last_pulse_age_seconds=age(live.last_pulse),
             begun_age_seconds=max(0.0, now - live.begun),

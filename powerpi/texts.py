@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from powerpi.error_texts import ERROR_TEXTS
+from powerpi.help_texts import HELP_TEXTS
+from powerpi.noted_texts import NOTED_TEXTS
+from powerpi.pulse_texts import PULSE_TEXTS
 
 LANGUAGES = ("en", "de")
 
@@ -267,7 +270,7 @@ PAGE_TEXTS: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = GRAPH_TEXTS | PAGE_TEXTS | ERROR_TEXTS
+TEXTS = GRAPH_TEXTS | PAGE_TEXTS | ERROR_TEXTS | PULSE_TEXTS | HELP_TEXTS | NOTED_TEXTS
 
 
 def texts(language: str) -> Mapping[str, str]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import bottle
 
 from powerpi import __version__
-from powerpi.as_json import health_json, reading_json
+from powerpi.as_json import health_json, noted_json, pulses_json, reading_json
 from powerpi.ask import choice, end_time, known_period, language, parameters
+from powerpi.asking import House
 from powerpi.assets import Asset, load_assets, www_folder
 from powerpi.errors import ReaderError, UnknownNameError, shown
-from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.images import unchanged
 from powerpi.page import (
@@ -34,11 +34,13 @@ from powerpi.page import (
     neighbours,
     notice_texts,
 )
+from powerpi.page_help import NamedContact, help_view
 from powerpi.page_mirror import push_text
+from powerpi.page_noted import noted_details
+from powerpi.page_pulses import PulsesView, pulses_view
 from powerpi.periods import PERIODS, Period
-from powerpi.pictures import BarFigures, Picture, PictureRequest
-from powerpi.push_status import PushStatus
-from powerpi.readings import Health, MeterReading
+from powerpi.pictures import BarFigures
+from powerpi.readings import MeterReading
 from powerpi.texts import LANGUAGES, texts
 
 if TYPE_CHECKING:
@@ -51,45 +53,25 @@ KEPT = ("lang", "refresh")  # parameters that go along from page to page
 MANY_METERS = 6  # a page with the graphs of more is long, and slow to draw
 
 
-class House(Protocol):
-    """What the pages ask; every method may be called from several threads at once."""
+def pages(
+    house: House, zone: ZoneInfo, now: Callable[[], float] = time.time, contacts: Sequence[NamedContact] = ()
+) -> WSGIApplication:
+    """The pages of `house`, in local time of `zone`; pictures and the doorkeeper belong in front (see `front`).
 
-    def meters(self, brief: bool = False) -> Sequence[MeterReading]:
-        """All meters, in the order of the page; `brief`: without the energy of days."""
-
-    def meter(self, name: str) -> MeterReading:
-        """One meter; raises UnknownNameError."""
-
-    def picture(self, meter: str, request: PictureRequest) -> Picture:
-        """A graph, new enough; raises UnknownNameError or ReaderError."""
-
-    def figures(self, meter: str, period: str, end: int | None = None) -> Figures | BarFigures:
-        """What the graph that ends at `end` shows, None where unknown; raises UnknownNameError or ReaderError."""
-
-    def gaps(self, meter: str) -> Sequence[Gap]:
-        """When nothing is known of a meter, newest first; raises UnknownNameError."""
-
-    def labels(self) -> Mapping[str, str]:
-        """What the meters are called, by name."""
-
-    def health(self) -> Health:
-        """What is wrong, if anything."""
-
-    def push_status(self) -> PushStatus | None:
-        """How the mirror of this machine stands; None: it has none."""
-
-
-def pages(house: House, zone: ZoneInfo, now: Callable[[], float] = time.time) -> WSGIApplication:
-    """The pages of `house`, in local time of `zone`; pictures and the doorkeeper belong in front (see `front`)."""
-    shown_pages = Pages(house, zone, now)
+    `contacts` are those that are counted here, which the help page shows the wiring of.
+    """
+    shown_pages = Pages(house, zone, now, contacts)
     app = bottle.Bottle()
     app.catchall = False  # errors reach the doorkeeper, never bottle's own pages
     for rule, callback in (
         ("/", shown_pages.page),
         ("/health", shown_pages.health),
+        ("/help", shown_pages.help),
         ("/api/v1/meters", shown_pages.meters),
         ("/api/v1/meters/<meter>", shown_pages.meter),
         ("/api/v1/meters/<meter>/gaps", shown_pages.gaps),
+        ("/api/v1/meters/<meter>/pulses", shown_pages.pulses),
+        ("/api/v1/meters/<meter>/readings", shown_pages.noted),
         ("/favicon.ico", shown_pages.favicon),
         ("/robots.txt", shown_pages.robots),
         ("/static/<name>", shown_pages.static),
@@ -104,13 +86,15 @@ def pages(house: House, zone: ZoneInfo, now: Callable[[], float] = time.time) ->
 class Pages:
     """The routes, with what they ask and the files they serve."""
 
-    def __init__(self, house: House, zone: ZoneInfo, now: Callable[[], float]) -> None:
+    def __init__(
+        self, house: House, zone: ZoneInfo, now: Callable[[], float], contacts: Sequence[NamedContact]
+    ) -> None:
         folder = www_folder()
-        self.house, self.zone, self.now = house, zone, now
+        self.house, self.zone, self.now, self.contacts = house, zone, now, contacts
         self.assets: Mapping[str, Asset] = load_assets(folder / "static")
         self.templates = {
             name: bottle.SimpleTemplate(name=f"{name}.html", lookup=[str(folder)])
-            for name in ("page", "graph", "overview")
+            for name in ("page", "graph", "overview", "help")
         }
         self.catalogue = {name: texts(name) for name in LANGUAGES}
 
@@ -142,7 +126,9 @@ class Pages:
             "page",
             given,
             meters=[meter_view(reading, words, self.zone, self.now()) for reading in readings],
+            noted={each.meter: noted_details(self.house.noted(each.meter), words, self.zone) for each in readings},
             gaps={reading.meter: self._gaps(reading.meter, words) for reading in readings},
+            pulses={reading.meter: self._pulses(reading.meter, words) for reading in readings},
             graphs={reading.meter: self._graphs(reading.meter, spoken) for reading in readings},
             enlarged=lambda meter, period: _address(f"/{meter}/{period}", given),
             picture=lambda meter, period, **size: _address(f"/{meter}/{period}.png", {**size, "lang": spoken}),
@@ -168,6 +154,11 @@ class Pages:
             picture=lambda kind, **size: _address(f"/{meter}/{period}.{kind}", {**size, **past, "lang": spoken}),
         )
 
+    def help(self) -> bytes:
+        """How the meters are wired, and what to do if nothing comes."""
+        given = parameters(_query(), KEPT)
+        return self._html("help", given, told=help_view(self.contacts, self.catalogue[language(given, _accepted())]))
+
     def meters(self) -> bytes:
         """The readings of all meters as JSON."""
         parameters(_query(), ())
@@ -182,6 +173,16 @@ class Pages:
         """All gaps of one meter as JSON, newest first."""
         parameters(_query(), ())
         return _json({"gaps": [gap._asdict() for gap in self.house.gaps(meter)]})
+
+    def pulses(self, meter: str) -> bytes:
+        """The newest closings of one meter's contact as JSON, and what they say."""
+        parameters(_query(), ())
+        return _json(pulses_json(self.house.pulses(meter)))
+
+    def noted(self, meter: str) -> bytes:
+        """The noted readings of one meter as JSON, newest first."""
+        parameters(_query(), ())
+        return _json(noted_json(self.house.noted(meter)))
 
     def health(self) -> bytes:
         """Whether all is well, for a machine that watches: 503 where something is at fault."""
@@ -224,8 +225,9 @@ class Pages:
             zone=self.zone.key or "",  # without a name the script takes the browser's zone
             faults=notice_texts(health.faults, self.house.labels(), words),
             warnings=notice_texts(health.warnings, self.house.labels(), words),
-            refresh=None if "end" in given else refresh,  # the past stays as it is
+            refresh=None if "end" in given or template == "help" else refresh,  # the past stays as it is
             home=_address("/", _kept(given)),
+            help=_address("/help", _kept(given)),
             address=lambda **changes: _address(path, {**given, **changes}),
             static=lambda name: f"/static/{name}?v={self.assets[name].version}",
             push=push_text(push, words, self.zone, self.now()) if push else None,
@@ -238,6 +240,10 @@ class Pages:
         """All gaps of a meter; the title says how many there were of late."""
         gaps, now = self.house.gaps(meter), self.now()
         return gaps_view(gaps_title(gaps, words, now), gaps, words, self.zone, now)
+
+    def _pulses(self, meter: str, words: Mapping[str, str]) -> PulsesView | None:
+        pulses = self.house.pulses(meter)
+        return pulses_view(pulses.health, words) if pulses else None
 
     def _graphs(self, meter: str, spoken: str) -> list[GraphView]:
         """All graphs of a meter; once one cannot be drawn the others are not asked for: each may take long to fail."""

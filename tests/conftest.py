@@ -12,7 +12,9 @@ import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 from gpiozero.pins.pi import PiPin
 
+from powerpi import door
 from powerpi.clock import Clock
+from powerpi.errors import NobodyError
 from powerpi.lines import LINE_EVENT, RISING_EDGE
 from powerpi.pin import KernelFactory, Pin
 from powerpi.store import Store
@@ -104,6 +106,18 @@ class Line:
     def pulses(self, times: Iterable[float]) -> None:
         for time in times:
             self.pulse(time)
+
+
+def wait_for_door(folder: Path) -> None:
+    """Wait until the door that was just started in a state folder is open."""
+    for _ in range(500):
+        try:
+            door.ask(folder, "health")
+        except NobodyError:
+            threading.Event().wait(0.01)
+        else:
+            return
+    raise AssertionError("the door never opened")
 
 
 @pytest.fixture

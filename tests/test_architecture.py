@@ -16,23 +16,33 @@ TOP = Path(__file__).parent.parent
 
 # The rooms from the ground up: each may import those before it, never one after it.
 ORDER = (
-    "__init__", "units", "periods", "error_texts", "texts", "errors", "progress",  # words and arithmetic
+    "__init__", "units", "periods", "moments", "error_texts", "help_texts", "noted_texts",
+    "pulse_texts", "texts", "errors", "progress",  # words and arithmetic
     "hosts", "passwords", "values", "ini", "keys", "config", "clock", "worker",  # what every part needs
     "door", "user",  # of commands
-    "pulses", "lines", "pin", "files", "register", "folder", "gaps", "layout", "undo", "store",
+    "pulses", "pulse_health", "lines", "pin", "files", "register", "folder", "gaps", "anchors", "layout", "undo",
+    "ring", "draft", "store",
     "writing", "meter", "counting",  # from the contact to the disk
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
-    "ring", "digests", "ledger", "wire", "messages",  # rows that travel
+    "digests", "ledger", "hindsight", "noting", "wire", "messages",  # rows that travel
     "telling", "reasons", "line", "peer", "sync",  # to the mirror
     "samples", "sample_course", "push_status", "push", "sending",  # at every interval
     "facts", "mirrored", "sampled", "mirror",  # from the senders
     "house", "furnish",  # what is behind the page
-    "assets", "ask", "logins", "guard", "images", "wording", "page_mirror", "page", "as_json", "web",  # the page
+    "assets", "ask", "asking", "logins", "guard", "images", "wording", "header", "wiring", "page_help",
+    "page_mirror", "page_noted", "page_pulses", "page", "as_json", "web",  # the page
     "receiving", "front",  # all that is served
     "load", "simulate",  # a household without a house
-    "server", "notify", "check", "answering", "building", "daemon", "demo",  # all of it together
-    "restore", "by_hand", "options", "cli", "__main__",  # the commands
+    "server", "notify", "arrival", "finding", "check_machine", "contacts", "looking",
+    "notary", "answering", "building", "daemon", "demo",  # all of it together
+    "filling", "predecessor", "settling",  # a first configuration
+    "typed", "reading_by_hand", "restore",
+    "sealed", "saved", "saving", "backup_file", "comparing", "new_file", "backups", "config_copy",  # in one file
+    "csv_forms", "intervals", "old_rrd", "gridding", "export", "spreading", "source_file",  # rows as text, and back
+    "exporting", "importing",
+    "backup", "restoring", "by_hand", "watching", "check_meters", "check_copies", "check", "report",
+    "options", "cli", "__main__",  # the commands
 )  # fmt: skip
 
 ONLY_IMPORTERS = {
@@ -50,11 +60,27 @@ ONLY_IMPORTERS = {
 THIRD_PARTY = {"gpiozero", "rrdtool", "bottle", "waitress"}
 EXTRAS = {"push": {"requests"}}
 COME_ALONG = {"urllib3"}  # with requests, whose errors let it through
-PRINTING = {"cli", "demo", "by_hand"}
+PRINTING = {
+    "backup",
+    "by_hand",
+    "check",
+    "cli",
+    "demo",
+    "importing",
+    "reading_by_hand",
+    "report",
+    "restoring",
+    "settling",
+    "watching",
+}
 NO_TEST_OF_THEIR_OWN = {
     "__init__": "holds the version alone",
     "__main__": "one line, run by test_cli",
     "error_texts": "a part of texts, whose tests read it",
+    "pulse_texts": "likewise",
+    "asking": "holds a protocol alone",
+    "help_texts": "a part of texts, whose tests read it",
+    "noted_texts": "likewise",
 }
 
 MODULE_LINES = 300

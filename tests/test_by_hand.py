@@ -12,7 +12,8 @@ import pytest
 from conftest import START, HandClock
 from pair import PASSWORD, SENDER, Mirroring, Pi, assert_equal_ends, flip_bit
 
-from powerpi import by_hand, config, register
+from powerpi import anchors, by_hand, config, register
+from powerpi.anchors import Anchor
 from powerpi.config import Settings
 from powerpi.digests import UNIT_ROWS, Unit
 from powerpi.errors import ConfigError, PeerError, StoreError
@@ -223,13 +224,37 @@ def test_restore_fetches_all_and_says_so(
     assert found.pulses == 138
 
 
-def test_another_offset_at_the_mirror_is_said(
+def test_a_new_card_notes_what_the_mirror_was_told_of_the_display(
+    pi: Pi, mirroring: Mirroring, tmp_path: Path, settings: Settings, capfd: Streams
+) -> None:
+    pi.write(100)
+    anchors.write(settings.state / "house.readings", [Anchor(START + 500, 12_345_600.0, 69.5)], damaged=False)
+    by_hand.push(settings, verify=False, counter=False)
+    # 138 pulses at 1000 imp/kWh: 68.5 Wh more than when it was read
+    assert mirroring.parts.house.meter("house").meter_reading_watt_hours == pytest.approx(12_345_668.5)
+    new = wishes(tmp_path / "new", mirroring.url)
+    capfd.readouterr()
+    by_hand.from_mirror(new)
+    assert capfd.readouterr().out.endswith(
+        "; that its display shows 12345.7 kWh then is noted, as the mirror was told\n"
+    )
+    [anchor] = anchors.read(tmp_path / "new" / "house.readings")[0]
+    assert anchor == Anchor(START + 990, pytest.approx(12_345_668.5), 138.0)
+    by_hand.from_mirror(new)  # where a reading is noted already it stays
+    assert "is noted" not in capfd.readouterr().out
+    assert anchors.read(tmp_path / "new" / "house.readings")[0] == (anchor,)
+    by_hand.push(new, verify=False, counter=False)  # and the mirror is told the same again
+    assert mirroring.parts.house.meter("house").meter_reading_watt_hours == pytest.approx(12_345_668.5)
+
+
+def test_a_display_that_is_as_configured_is_not_noted(
     pi: Pi, mirroring: Mirroring, tmp_path: Path, settings: Settings, capfd: Streams
 ) -> None:
     pi.write(10)
-    pi.push()  # says 12.5
-    by_hand.from_mirror(settings)
-    assert "; the mirror was told offset_kwh = 12.5, here it is 7" in capfd.readouterr().out
+    by_hand.push(settings, verify=False, counter=False)  # says 7, as it is here
+    by_hand.from_mirror(wishes(tmp_path / "new", mirroring.url))
+    assert "is noted" not in capfd.readouterr().out
+    assert not (tmp_path / "new" / "house.readings").exists()
 
 
 def test_a_mirror_that_knows_nothing_of_a_meter_says_so(settings: Settings, capfd: Streams) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import subprocess
 import sys
@@ -70,8 +71,8 @@ def test_version(capsys: Streams) -> None:
 
 def test_help_lists_every_command(capsys: Streams) -> None:
     assert asked("--help") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert all(any(line.split()[:1] == [command] for line in lines) for command in cli.COMMANDS)
+    listed = re.findall(r"^ {4}([a-z]+)(?: \(([a-z]+)\))?", capsys.readouterr().out, flags=re.MULTILINE)
+    assert {name for names in listed for name in names if name} == set(cli.COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -209,14 +210,24 @@ def test_a_created_rrd_takes_a_row_at_the_boundary_before_it(conf: Path, state: 
 # ---------------------------------------------------------------- check
 
 
+def check(conf: Path, *arguments: str) -> int:
+    return cli.main(["check", "--config", str(conf), "--seconds", "0", *arguments])
+
+
+def looked_at(text: str) -> dict[str, str]:
+    """What was looked at, and its state."""
+    return {line[6:].split(":")[0]: line[:4].strip() for line in text.splitlines()}
+
+
 def test_check_says_a_line_for_everything_and_ends_with_0(conf: Path, state: Path, capsys: Streams) -> None:
-    assert run("check", conf) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"ok    configuration: {conf}, 2 meter(s)"
-    assert [line[:4] for line in lines] == ["ok  "] * 7
-    assert [line[6:].split(":")[0] for line in lines[1:]] == [
-        "state", "clock", "port", "rrdtool", "meter house", "meter pump",
-    ]  # fmt: skip
+    assert check(conf) == 0
+    told = capsys.readouterr().out
+    assert f"ok    configuration: {conf}, 2 meters" in told.splitlines()
+    assert looked_at(told) == {
+        "version": "ok", "configuration": "ok", "powerpi": "look", "user": "ok", "gpio": "look", "state": "ok",
+        "clock": "ok", "port": "ok", "rrdtool": "ok", "backups": "look", "meter house": "ok", "meter pump": "ok",
+        "rows house": "look", "counter house": "look", "rows pump": "look", "counter pump": "look",
+    }  # fmt: skip
     assert not state.exists()
 
 
@@ -224,17 +235,40 @@ def test_check_ends_with_1_when_something_is_wrong_and_says_the_rest_all_the_sam
     conf: Path, state: Path, capsys: Streams
 ) -> None:
     state.touch()
-    assert run("check", conf) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines if not line.startswith("ok")] == ["BAD   state"]
-    assert len(lines) == 7
+    assert check(conf) == 1
+    found = looked_at(capsys.readouterr().out)
+    assert [what for what, right in found.items() if right == "BAD"] == ["state"]
+    assert len(found) == 16
 
 
 def test_check_ends_with_0_when_something_only_wants_a_look(conf: Path, capsys: Streams) -> None:
     change(conf, "network_time = no", "network_time = yes")
-    assert run("check", conf) == 0
-    looks = [line for line in capsys.readouterr().out.splitlines() if line.startswith("look")]
-    assert len(looks) == (0 if SystemClock(network_time=True).trusted() else 1)
+    assert check(conf) == 0
+    assert looked_at(capsys.readouterr().out)["clock"] == ("ok" if SystemClock(network_time=True).trusted() else "look")
+
+
+def test_doctor_is_another_name_of_check(conf: Path, capsys: Streams) -> None:
+    assert cli.main(["doctor", "--config", str(conf), "--seconds", "0"]) == 0
+    doctor = capsys.readouterr().out
+    check(conf)
+    assert doctor.splitlines()[:2] == capsys.readouterr().out.splitlines()[:2]
+
+
+def test_check_report_is_a_text(conf: Path, capsys: Streams) -> None:
+    assert check(conf, "--report") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("# PowerPi bug report\n")
+    assert "[meter house]\ngpio = 24\n" in told
+
+
+def test_check_watch_of_a_meter_that_is_none_ends_with_65(conf: Path, capsys: Streams) -> None:
+    assert check(conf, "--watch", "--meter", "garage") == 65
+    assert "--meter 'garage': wanted one of the meters that are counted here, house, pump" in capsys.readouterr().err
+
+
+def test_check_watch_and_report_are_two_things(conf: Path, capsys: Streams) -> None:
+    assert asked("check", "--watch", "--report") == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- the demo
@@ -353,7 +387,7 @@ def test_restore_from_a_server_that_gives_nothing_back_ends_with_78(conf: Path, 
 
 def test_restore_wants_to_be_told_where_from(conf: Path, capsys: Streams) -> None:
     assert run("restore", conf) == 2
-    assert capsys.readouterr().err == "powerpi restore: wanted --from-mirror, which says where from\n"
+    assert capsys.readouterr().err == "powerpi restore: wanted either the FILE of a backup or --from-mirror\n"
 
 
 # ---------------------------------------------------------------- password

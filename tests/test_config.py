@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from powerpi import config, passwords
 from powerpi.config import (
+    BackupSettings,
     MeterSettings,
     PushSettings,
     SenderSettings,
@@ -64,6 +65,16 @@ def test_one_meter_with_its_pin_is_enough(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+def test_backups_go_into_the_state_folder_and_eight_are_kept_unless_told_otherwise() -> None:
+    assert parse(METER).backup == BackupSettings(folder=None, keep=8)
+    told = parse(f"{METER}[backup]\nfolder = /mnt/stick\nkeep = 52\n")
+    assert told.backup == BackupSettings(folder=Path("/mnt/stick"), keep=52)
+    assert faults(f"{METER}[backup]\nfolder = stick\nkeep = 0\n") == (
+        "[backup] folder = stick: wanted an absolute path without colons, quotes and backslashes",
+        "[backup] keep = 0: wanted a whole number of backups from 1 to 1000",
+    )
+
+
 def test_sample_gives_the_defaults() -> None:
     assert load(SAMPLE) == parse(METER)
 
@@ -71,7 +82,7 @@ def test_sample_gives_the_defaults() -> None:
 def test_sample_names_every_key_with_its_default_and_no_other() -> None:
     written = configparser.ConfigParser(interpolation=None)
     written.read(SAMPLE, encoding="utf-8")
-    assert written.sections() == ["powerpi", "meter house", "store"]
+    assert written.sections() == ["powerpi", "meter house", "store", "backup"]
     for section in written.sections():
         defaults = {key.name: key.default for key in SECTIONS[section.split()[0]] if key.default}
         pin = {"gpio": "24"} if section == "meter house" else {}
@@ -268,7 +279,7 @@ def test_text_of_the_error_holds_every_fault() -> None:
         ("[meterhouse]\n" + METER, "[meterhouse]: unknown section, did you mean meter house?"),
         (
             "[DEFAULT]\n" + METER,
-            "[DEFAULT]: unknown section; known are powerpi, meter house, store, push, mirror, mirror pi-hq,"
+            "[DEFAULT]: unknown section; known are powerpi, meter house, store, backup, push, mirror, mirror pi-hq,"
             " viewer anna",
         ),
         ("[mirror-pi]\n" + METER, "[mirror-pi]: unknown section, did you mean mirror?"),

@@ -84,6 +84,25 @@ def test_a_reader_gets_the_rows_at_once(make_counting: Make, line: Line, make_st
     assert stored.last_row.time == START + 20
 
 
+def test_who_wants_the_counter_on_disk_gets_it_at_once(
+    make_counting: Make, line: Line, make_store: Callable[..., Store]
+) -> None:
+    counting = make_counting()
+    counting.start()
+    line.pulses([1005, 1015, 1025])
+    store = counting.meters["house"].store
+    assert counting.flush(5.0)
+    assert store.stored_pulses == 3  # as far as there are rows, rounded up
+    line.pulses([1026, 1027, 1028])  # which make no row yet
+    assert counting.flush(5.0)
+    assert store.stored_pulses == 3
+    assert counting.flush(5.0, counters=True)
+    assert store.stored_pulses == 6
+    line.pulses([1029])
+    assert counting.flush(5.0)
+    assert store.stored_pulses == 6  # once only
+
+
 def test_stopping_counts_the_last_edges_and_writes_everything(
     make_counting: Make, line: Line, make_store: Callable[..., Store]
 ) -> None:

@@ -12,9 +12,11 @@ import pytest
 from test_architecture import TREES, imported_rooms
 
 from powerpi import cli
+from powerpi.anchors import NotedReading
 from powerpi.building import EXIT_DIED, EXIT_OK
 from powerpi.keys import SECTIONS, Key, heading
 from powerpi.messages import State
+from powerpi.pulse_health import PulseHealth, Told
 from powerpi.push_status import PushStatus
 from powerpi.readings import MeterReading
 
@@ -111,10 +113,13 @@ def code_lines() -> list[str]:
 
 
 def test_every_command_line_of_the_readme_can_be_parsed() -> None:
-    used = [found[1].split() for line in code_lines() if (found := re.search(r"(?:^|/|-m )powerpi ([a-z].*)", line))]
+    ours = re.compile(r"(?:^(?:sudo )?|(?<!init\.d)/|-m )powerpi ([a-z].*)")
+    used = [found[1].split() for line in code_lines() if (found := ours.search(line))]
     assert used
+    assert {words[0] for words in used} <= commands().keys()
     for words in used:
-        assert cli.parser().parse_args(words).command == words[0]
+        if len(words) > 1:  # else a command is only named, which may want more
+            assert cli.parser().parse_args(words).command == words[0]
 
 
 def test_the_configurations_place_is_told() -> None:
@@ -134,6 +139,15 @@ def told_fields(first: str, heading: str = "## What the page offers") -> list[st
 
 def test_every_field_of_a_reading_is_told() -> None:
     assert sorted(told_fields("meter")) == sorted(MeterReading._fields)
+
+
+def test_every_field_of_a_closing_and_of_the_summary_is_told() -> None:
+    assert sorted(told_fields("counted")) == sorted({*Told._fields, "time"} - {"begin"})
+    assert sorted(told_fields("pulses")) == sorted(PulseHealth._fields)
+
+
+def test_every_field_of_a_noted_reading_is_told() -> None:
+    assert sorted(told_fields("time")) == sorted(NotedReading._fields)
 
 
 def test_every_field_of_the_mirrors_standing_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,12 @@ def test_a_folder_that_refuses_is_no_reason_to_end(tmp_path: Path, caplog: pytes
         assert made.is_alive()
     finally:
         made.stop()
+
+
+def test_an_answer_takes_no_more_memory_than_it_needs(folder: Path, opened: Door) -> None:
+    tracemalloc.start()
+    try:
+        assert ask(folder, "echo", value="x" * 10_000) == "x" * 10_000
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()

@@ -72,3 +72,20 @@ def test_what_cannot_be_synced_is_told(tmp_path: Path) -> None:
         files.sync_file(tmp_path / "nothing")
     with pytest.raises(NotADirectoryError):
         files.sync_folder(Path(os.devnull))
+
+
+def test_a_new_file_is_whole_and_for_user_and_group(tmp_path: Path) -> None:
+    path = tmp_path / "note"
+    files.create(path, "all of it")
+    assert path.read_text() == "all of it"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "note"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError):
+        files.create(path, "yours")
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]

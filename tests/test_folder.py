@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
-from powerpi.errors import StoreError
-from powerpi.folder import is_locked, locked_folder, storing
+from powerpi.errors import BusyError, StoreError
+from powerpi.folder import held, is_locked, locked_folder, storing
 
 
 def test_a_second_process_is_refused_with_one_sentence(tmp_path: Path) -> None:
@@ -74,3 +75,14 @@ def test_a_disk_that_is_not_mounted_gets_no_folder_on_another_one(tmp_path: Path
 def test_errors_of_the_system_name_their_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"house\.rrd: No such file"), storing(tmp_path / "other"):
         (tmp_path / "house.rrd").read_text()
+
+
+def test_a_lock_that_another_thread_keeps_is_not_waited_for_without_end() -> None:
+    lock = Lock()
+    with (
+        held(lock, 0.01, "the file is being drawn"),
+        pytest.raises(BusyError, match=r"^the file is being drawn for longer than 0\.01 s$"),
+        held(lock, 0.01, "the file is being drawn"),
+    ):
+        pytest.fail("both have the lock")
+    assert not lock.locked()

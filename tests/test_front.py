@@ -23,7 +23,7 @@ VIEWERS = f"[viewer {VIEWER}]\npassword_hash = {passwords.hashed(VIEWER_PASSWORD
 NAMESAKE_LOGIN = basic(SENDER, "ein anderes")
 VIEWERS += f"[viewer {SENDER}]\npassword_hash = {passwords.hashed('ein anderes', 10)}\n"
 PAGES = ["/", "/house/day", "/house/day.png", "/api/v1/meters", "/api/v1/meters/house", "/api/v1/meters/house/gaps"]
-PAGES += ["/static/style.css", "/favicon.ico", "/robots.txt"]
+PAGES += ["/help", "/static/style.css", "/favicon.ico", "/robots.txt"]
 NOTHING = pack(push_message(Push(Rows(10, START, UNKNOWN[:0]), None, STATE)))
 GZIP = {"Content-Encoding": "gzip"}
 

@@ -138,6 +138,35 @@ def test_unknown_meter_is_said_with_those_there_are(running: Parts) -> None:
         running.house.picture("garage", DAY)
 
 
+def test_the_pulses_of_a_contact_are_told_with_what_they_say(running: Parts) -> None:
+    pulses = running.house.pulses("house")
+    assert pulses
+    assert pulses.told[-1].watts == pytest.approx(360)
+    assert pulses.health.width_ms == pytest.approx(30)
+    assert pulses.offset == START - 1000
+    with pytest.raises(UnknownNameError, match="no meter 'garage'"):
+        running.house.pulses("garage")
+
+
+def test_a_received_meter_has_no_contact_here(tmp_path: Path, clock: HandClock) -> None:
+    with Mirroring(tmp_path / "mirror", clock).serving() as mirroring:
+        pi = Pi(tmp_path / "pi", mirroring.url)
+        pi.write(2)
+        clock.now += 100
+        pi.push()
+        assert mirroring.parts.house.pulses("house") is None
+
+
+def test_pulses_that_come_nearly_too_fast_are_worth_a_look_for_a_day(parts: Parts, line: Line) -> None:
+    count(parts, line, 20, seconds=0.07)  # 30 ms wide: at most one each 60 ms, and 60 / 70 = 86 %
+    parts.counting.start()
+    warned = Notice("near_limit", "house", "86")
+    assert parts.house.health().warnings == (warned,)
+    line.clock.now += 26 * 3600
+    parts.counting.flush(5)
+    assert warned not in parts.house.health().warnings
+
+
 def test_all_is_well(running: Parts) -> None:
     assert running.house.health() == Health((), ())
 

@@ -45,7 +45,7 @@ def test_passwords_and_their_hashes_are_secret_and_nothing_else_is() -> None:
 
 def test_sections_with_a_name_are_headed_with_it() -> None:
     assert [heading(kind) for kind in SECTIONS] == [
-        "powerpi", "meter NAME", "store", "push", "mirror", "mirror NAME", "viewer NAME",
+        "powerpi", "meter NAME", "store", "backup", "push", "mirror", "mirror NAME", "viewer NAME",
     ]  # fmt: skip
     assert HEADINGS.keys() <= SECTIONS.keys()
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import START
 from pair import flip_bit
 
-from powerpi import digests, ledger, undo
+from powerpi import digests, ledger, ring, undo
 from powerpi.digests import UNIT_ROWS, Unit
 from powerpi.errors import BusyError, DamagedError, StoreError
 from powerpi.folder import locked_folder
@@ -306,3 +306,84 @@ def test_digests_that_cannot_be_kept_or_read_are_made_each_time(
     span = (STEP_SECONDS, MIDNIGHT, MIDNIGHT + UNIT_ROWS * STEP_SECONDS)
     assert book.digests(*span).digests == book.digests(*span, fresh=True).digests != {}
     assert len(caplog.records) <= 4  # as often as it changes, not as often as it is asked
+
+
+def test_newest_row_and_spans_are_of_one_moment(store: Store, book: Ledger) -> None:
+    assert book.held() == (None, book.spans())
+    write(store, 7)
+    row, spans = book.held()
+    assert row == book.newest() == Row(MIDNIGHT + 7 * STEP_SECONDS, pulses(7) + 0.0)
+    assert spans == book.spans()
+    assert spans[STEP_SECONDS].until == row.time
+
+
+# ---------------------------------------------------------------- copies
+
+
+def test_a_copy_is_the_file_between_two_writes(store: Store, book: Ledger, tmp_path: Path) -> None:
+    write(store, 1)
+    over = threading.Event()
+
+    def writing() -> None:
+        for steps in range(2, 400, 3):
+            write(store, steps)
+        over.set()
+
+    thread = threading.Thread(target=writing)
+    thread.start()
+    copy, copies = tmp_path / "copy", 0
+    while not over.is_set():
+        book.copy(copy)
+        found = Ledger(copy, Lock())
+        newest = found.newest()
+        assert newest
+        assert newest.pulses == pulses((newest.time - MIDNIGHT) // STEP_SECONDS)
+        assert_true(found.rows(Unit(STEP_SECONDS, MIDNIGHT, newest.time)), MIDNIGHT, rate)
+        copies += 1
+    thread.join()
+    assert copies
+    book.copy(copy)
+    assert copy.read_bytes() == store.rrd.read_bytes()
+
+
+def test_digests_of_a_file_that_was_replaced_meanwhile_are_not_kept(
+    store: Store, book: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, UNIT_ROWS + 10)
+    book.copy(tmp_path / "copy")
+    digest, replaced = digests.digest, []
+
+    def digest_and_replace(rates: array[float]) -> str:
+        if not replaced:
+            replaced.append(store.adopt(tmp_path / "copy"))  # type: ignore[func-returns-value]
+        return digest(rates)
+
+    monkeypatch.setattr(digests, "digest", digest_and_replace)
+    with pytest.raises(BusyError, match="has just been replaced by an import"):
+        book.digests(STEP_SECONDS, MIDNIGHT, MIDNIGHT + DAY)
+    assert replaced
+    assert not store.rrd.with_suffix(".digests").exists()
+    book.digests(STEP_SECONDS, MIDNIGHT, MIDNIGHT + DAY)
+    assert store.rrd.with_suffix(".digests").exists()
+
+
+def test_imported_rows_are_never_taken_for_harm_to_those_that_were(
+    store: Store, book: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, UNIT_ROWS + 10)
+    span = Unit(STEP_SECONDS, MIDNIGHT, MIDNIGHT + DAY)
+    book.digests(*span)  # are kept
+    book.copy(tmp_path / "copy")
+    ring.put(tmp_path / "copy", STEP_SECONDS, MIDNIGHT, array("d", [0.25] * 360))
+    kept_of = book._kept
+
+    def kept_and_replace() -> digests.Kept:
+        kept = kept_of()
+        store.adopt(tmp_path / "copy")
+        return kept
+
+    monkeypatch.setattr(book, "_kept", kept_and_replace)
+    with pytest.raises(BusyError):  # else the mirror's rows would take the place of the imported ones
+        book.digests(*span, fresh=True)
+    monkeypatch.undo()
+    assert book.digests(*span, fresh=True).changed == {}

@@ -61,6 +61,24 @@ def test_nothing_is_known_before_the_first_pulse(make_meter: Callable[[], Meter]
     assert [row.time for row in meter.live.rows] == [START + 610]
 
 
+def test_closings_are_remembered_whether_they_count_or_not(
+    make_meter: Callable[[], Meter], line: Line, clock: HandClock
+) -> None:
+    meter = make_meter()
+    line.pulse(1005, width=0.04)
+    line.pulse(1007, width=0.003)  # too short
+    line.pulse(1015)
+    line.pulse(1015.035, width=0.03)  # 5 ms after the pulse: it bounces
+    turn(meter, clock)
+    seen = meter.live.seen
+    assert seen
+    assert seen.min_pulse_ms == 10
+    assert seen.pulses == (pytest.approx((1005, 1005.04)), pytest.approx((1015, 1015.03)))
+    assert seen.rejected == (pytest.approx((1007, 1007.003)), pytest.approx((1015.035, 1015.065)))
+    turn(meter, clock)
+    assert meter.live.seen is seen
+
+
 def test_flush_writes_and_forgets_what_is_on_disk(
     make_meter: Callable[[], Meter], line: Line, clock: HandClock
 ) -> None:

@@ -18,3 +18,20 @@ def test_without_a_command_the_commands_are_named(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         parser().parse_args([])
     assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["house 12345.6 --at T --config F", "house --at T 12345.6 --config F", "--config F --at T house 12345.6",
+     "--at T house --config F 12345.6"],
+)  # fmt: skip
+def test_a_reading_may_stand_before_and_behind_options(words: str) -> None:
+    wishes = parser().parse_args(["reading", *words.split()])
+    assert (wishes.meter, wishes.kwh, wishes.at, str(wishes.config)) == ("house", "12345.6", "T", "F")
+
+
+def test_more_than_a_reading_is_too_much(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["reading", "house", "--at", "T", "12345", "6"])
+    assert "unrecognized arguments: 6" in capsys.readouterr().err
+    assert parser().parse_args(["reading", "house"]).kwh is None

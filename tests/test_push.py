@@ -166,6 +166,21 @@ def test_new_rows_are_sent_at_every_interval(trial: Trial, caplog: pytest.LogCap
     assert lines(caplog) == ["push: the mirror mirror.lan is in step"]
 
 
+def test_news_is_sent_at_once_unless_the_mirror_is_away(trial: Trial) -> None:
+    trial.after(0)
+    trial.pi.write(6)
+    trial.push.send_soon()
+    trial.after(1)  # and not after 60 s
+    trial.assert_equal()
+    trial.line.most_request = 0
+    trial.after(60)
+    wait = trial.wait()
+    assert wait > 1
+    trial.push.send_soon()
+    trial.after(1)
+    assert trial.wait() == wait - 1
+
+
 def test_nothing_is_sent_before_the_clock_is_trusted(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "powerpi.push")
     trial.clock.is_trusted = False

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import shutil
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import START, HandClock
-from pair import Mirroring, Pi, assert_equal_ends, known_rows
+from pair import STATE, Mirroring, Pi, assert_equal_ends, known_rows
 
 from powerpi import gaps, restore
 from powerpi.digests import Unit, units
 from powerpi.errors import PeerError, RefusedError
 from powerpi.gaps import Gap
 from powerpi.layout import MEAN_SECONDS
-from powerpi.messages import Rows
+from powerpi.messages import Push, Rows
 from powerpi.peer import Peer
 from powerpi.pulses import STEP_SECONDS, Row
 from powerpi.restore import Restored
@@ -147,6 +148,24 @@ def test_gaps_come_back_and_own_ones_stay(tmp_path: Path, mirroring: Mirroring, 
     gaps.write(new.store.rrd.with_suffix(".gaps"), [own], damaged=False)
     fetch(new)
     assert gaps.read(new.store.rrd.with_suffix(".gaps"))[0] == (*mirror_gaps, own)
+
+
+def test_the_first_row_after_a_gap_which_is_unknown_comes_back_with_its_counter(
+    tmp_path: Path, mirroring: Mirroring, pi: Pi
+) -> None:
+    pi.store.write([Row(pi.store.last_time + 50_000, 800.25)])
+    pi.push()
+    new = new_card(tmp_path, mirroring)
+    assert fetch(new).rows == 360
+    assert new.ledger.held() == pi.ledger.held()
+    assert_equal_ends(new, mirroring.meter())
+
+
+def test_a_counter_is_raised_where_no_rows_are_known(tmp_path: Path, mirroring: Mirroring) -> None:
+    old = new_card(tmp_path, mirroring, "old")
+    old.peer.push("house", Push(Rows(10, 0, array("d")), None, STATE._replace(pulses=77)))
+    new = new_card(tmp_path, mirroring)
+    assert fetch(new) == Restored(0, 0, 0, 77, 12.5, ())
 
 
 # ---------------------------------------------------------------- one that has counted

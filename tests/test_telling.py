@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import HandClock
 
+from powerpi.anchors import Anchor
 from powerpi.config import MeterSettings
 from powerpi.gaps import Gap
 from powerpi.messages import Push, Rows, State, push_message, read_push
@@ -68,6 +69,12 @@ def test_everything_is_told_as_it_is_known(house: Counting) -> None:
         push_seconds=60,
         gaps=(),
     )
+
+
+def test_the_offset_is_that_of_the_newest_noted_reading(house: Counting) -> None:
+    # 100 kWh on the display at 60 pulses, 0.12 kWh at 500 imp/kWh
+    read = (Anchor(10, 5_000.0, 10.0), Anchor(20, 100_000.0, 60.0))
+    assert house.state(anchors=read).offset_kwh == pytest.approx(100 - 0.12)
 
 
 def test_no_more_pulses_are_told_than_are_on_disk(house: Counting) -> None:

@@ -10,12 +10,16 @@ import pytest
 
 from powerpi.assets import www_folder
 from powerpi.gaps import REASONS
+from powerpi.help_texts import HELP_TEXTS
+from powerpi.noted_texts import NOTED_TEXTS
+from powerpi.page_help import COMMANDS
 from powerpi.periods import PERIODS
+from powerpi.pulse_texts import PULSE_TEXTS
 from powerpi.push_status import AT_ONCE, LATER
 from powerpi.texts import ERROR_TEXTS, GRAPH_TEXTS, LANGUAGES, PAGE_TEXTS, TEXTS, texts
 
 PACKAGE = Path(__file__).parent.parent / "powerpi"
-CATALOGUES = ("texts.py", "error_texts.py")
+CATALOGUES = ("texts.py", "error_texts.py", "help_texts.py", "noted_texts.py", "pulse_texts.py")
 SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py")) if path.name not in CATALOGUES]
 TEMPLATES = [path.read_text("utf-8") for path in sorted(www_folder().glob("*.html"))]
 STRINGS = {string for source in [*SOURCES, *TEMPLATES] for string in re.findall(r"""["']([a-z0-9_]+)["']""", source)}
@@ -30,9 +34,10 @@ FAMILIES = {
     "gap": REASONS,
     "notice": (
         "no_pulse", "clock_waiting", "clock_untrusted", "disk", "thread_dead", "reader", "edges_lost", "stored_late",
-        "contact_closed", "files", "silent", "silent_so_far",
+        "contact_closed", "files", "near_limit", "silent", "silent_so_far",
         *(f"push_{key}" for key in (*AT_ONCE, *LATER, "damaged", "only_there", "counter")),
     ),
+    "help_command": COMMANDS,
     "push_behind": ("since",),
     "push_behind_one": ("since",),
     "push_nothing_missing": ("since",),
@@ -60,7 +65,8 @@ def test_places_for_values_are_the_same_in_every_language(key: str) -> None:
 
 
 def test_no_key_stands_in_both_catalogues() -> None:
-    assert len(TEXTS) == len(GRAPH_TEXTS) + len(PAGE_TEXTS) + len(ERROR_TEXTS)
+    parts = (GRAPH_TEXTS, PAGE_TEXTS, ERROR_TEXTS, PULSE_TEXTS, HELP_TEXTS, NOTED_TEXTS)
+    assert len(TEXTS) == sum(map(len, parts))
 
 
 def test_every_error_that_is_answered_has_its_text_and_no_text_is_left_over() -> None:
@@ -69,7 +75,7 @@ def test_every_error_that_is_answered_has_its_text_and_no_text_is_left_over() ->
 
 
 def test_every_text_of_the_page_is_used() -> None:
-    assert PAGE_TEXTS.keys() - STRINGS - COMPOSED == set()
+    assert (PAGE_TEXTS | PULSE_TEXTS | HELP_TEXTS | NOTED_TEXTS).keys() - STRINGS - COMPOSED == set()
 
 
 def test_every_text_that_is_asked_for_exists() -> None:

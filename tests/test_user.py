@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from powerpi.user import as_owner
+
 TOP = Path(__file__).parent.parent
 NOBODY = 65534
 
@@ -36,3 +38,26 @@ def test_whoever_owns_the_folder_stays_who_he_is(tmp_path: Path) -> None:
 
 def test_without_a_folder_nobody_changes(tmp_path: Path) -> None:
     assert after(tmp_path / "none") == [os.getuid(), os.getgid()]
+
+
+@root
+def test_root_is_the_owner_for_a_while_and_then_root_again(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, NOBODY)
+    code = (
+        "import os, sys; from pathlib import Path; from powerpi.user import as_owner\n"
+        "os.setgroups([5, 6]); folder = Path(sys.argv[1])\n"
+        "with as_owner(folder):\n"
+        "    (folder / 'made').touch(); print(os.geteuid(), os.getegid(), os.getgroups() == [5, 6])\n"
+        "print(os.geteuid(), os.getegid(), sorted(os.getgroups()))"
+    )
+    # the folder of all tests is root's alone
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=TOP, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [f"{NOBODY} {NOBODY} False", "0 0 [5, 6]"]
+    assert (tmp_path / "made").stat().st_uid == NOBODY
+
+
+def test_for_a_while_whoever_owns_the_folder_stays_who_he_is(tmp_path: Path) -> None:
+    with as_owner(tmp_path):
+        assert os.geteuid() == os.getuid()

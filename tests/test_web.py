@@ -24,12 +24,14 @@ import waitress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from powerpi.anchors import Account, Anchor, account
 from powerpi.errors import ReaderError, UnknownNameError
 from powerpi.front import application
 from powerpi.gaps import Gap
 from powerpi.graph import Figures
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures, Picture, PictureRequest
+from powerpi.pulse_health import Pulses, Trace, pulses_of
 from powerpi.push_status import PushStatus
 from powerpi.readings import Health, MeterReading, Notice
 from powerpi.texts import TEXTS
@@ -70,6 +72,8 @@ class PlainHouse:
     figured: list[tuple[str, int | None]] = field(default_factory=list)
     holes: list[Gap] = field(default_factory=list)
     pushed: PushStatus | None = None
+    seen: Pulses | None = None
+    anchors: list[Anchor] = field(default_factory=list)
 
     def meters(self, brief: bool = False) -> list[MeterReading]:  # noqa: ARG002 (as the house has it)
         return self.readings
@@ -99,6 +103,13 @@ class PlainHouse:
     def gaps(self, meter: str) -> list[Gap]:
         self.meter(meter)
         return self.holes
+
+    def noted(self, meter: str) -> Account:
+        return account(self.anchors, self.meter(meter).imp_per_kwh, self.holes)
+
+    def pulses(self, meter: str) -> Pulses | None:
+        self.meter(meter)
+        return self.seen
 
     def labels(self) -> dict[str, str]:
         return {reading.meter: reading.label for reading in self.readings}
@@ -289,6 +300,79 @@ def test_api_gives_every_gap_with_null_for_an_end_that_is_to_come() -> None:
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
     assert json.loads(ask("/api/v1/meters/house/gaps").body) == {"gaps": []}
+
+
+def test_api_gives_every_noted_reading_with_what_was_counted_since_the_one_before() -> None:
+    # 412 300 of 412 600 pulses at 1000 imp/kWh; then another meter
+    anchors = [Anchor(NOON - 9000, 12345600.0, 1000.0), Anchor(NOON - 600, 12758200.0, 413300.04)]
+    anchors.append(Anchor(NOON, 0.0, 413400.0, new_meter=True))
+    house = PlainHouse(anchors=anchors, holes=[Gap(NOON - 8000, NOON - 7000, "stopped")])
+    answer = ask("/api/v1/meters/house/readings", house)
+    assert answer.headers["Cache-Control"] == "no-store"
+    first = {"counted_watt_hours": None, "missing_pulses": None, "unknown_seconds": None}
+    assert json.loads(answer.body) == {
+        "readings": [
+            {"time": NOON, "watt_hours": 0.0, "new_meter": True, **first},
+            {
+                "time": NOON - 600,
+                "watt_hours": 12758200.0,
+                "new_meter": False,
+                "counted_watt_hours": 412300.0,
+                "missing_pulses": 300.0,
+                "unknown_seconds": 1000,
+            },
+            {"time": NOON - 9000, "watt_hours": 12345600.0, "new_meter": False, **first},
+        ]
+    }
+    assert json.loads(ask("/api/v1/meters/house/readings").body) == {"readings": []}
+    assert ask("/api/v1/meters/garage/readings").status == 404
+
+
+def test_page_says_the_last_noted_reading_and_how_well_was_counted() -> None:
+    anchors = [Anchor(NOON - 40 * 86400, 12345600.0, 1000.0), Anchor(NOON - 86400, 12758200.0, 413300.0)]
+    german = Page(ask("/?lang=de", PlainHouse(anchors=anchors)).text)
+    assert "Letzte Ablesung 12 758,2 kWh, " in german.words
+    assert "412,3 von 412,6 kWh Wie genau es fehlen 0,07 % (300 Impulse)" in german.words
+    assert "Last noted reading" not in ask("/?lang=en").text
+
+
+def seen_pulses(offset: float | None = NOON - 1200) -> Pulses:
+    """20 pulses of 30 ms, 10 s apart from 1000 s on, and a disturbance of 9 ms."""
+    trace = Trace(0.01)
+    for number in range(20):
+        trace.pulse(1000 + 10 * number, 1000.03 + 10 * number)
+    trace.reject(1192, 1192.009)
+    return pulses_of(trace.seen(), 1000, 1200, offset)
+
+
+def test_page_shows_the_health_of_pulses_that_are_counted_here_alone() -> None:
+    page = Page(ask("/?lang=en", PlainHouse(seen=seen_pulses())).text)
+    assert [one.get("class") for one in page.all("details")] == [None, "pulses"]
+    assert "Widths of the newest pulses (20) and rejected closings (1)" in page.words
+    assert "min_pulse_ms = 16 would lie better between disturbances and pulses than 10." in page.words
+    assert "0–10 ms 0 + 1 rejected 10–20 ms 0 20–30 ms 0 30–40 ms 20" in page.words
+    assert "/api/v1/meters/house/pulses" in addresses_of(page)
+    assert "style" not in {name for _, attributes in page.elements for name in attributes}
+    assert "Pulse health" not in ask("/?lang=en").text
+
+
+def test_api_gives_the_newest_closings_and_what_they_say() -> None:
+    answer = ask("/api/v1/meters/house/pulses", PlainHouse(seen=seen_pulses()))
+    said = json.loads(answer.body)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert said["closings"][:2] == [
+        {"time": NOON - 8, "counted": False, "width_ms": 9.0, "pause_ms": 1970.0, "watts": None},
+        {"time": NOON - 10, "counted": True, "width_ms": 30.0, "pause_ms": 9970.0, "watts": 360.0},
+    ]
+    assert len(said["closings"]) == 21
+    assert (said["summary"]["pulses"], said["summary"]["proposed_min_pulse_ms"]) == (20, 16.0)
+    assert said["summary"]["pauses"] == [{"from_ms": 3000, "until_ms": 10_000, "pulses": 19, "rejected": 0}]
+
+
+def test_api_knows_no_times_without_a_clock_and_no_pulses_of_a_contact_elsewhere() -> None:
+    said = json.loads(ask("/api/v1/meters/house/pulses", PlainHouse(seen=seen_pulses(None))).body)
+    assert {one["time"] for one in said["closings"]} == {None}
+    assert json.loads(ask("/api/v1/meters/house/pulses").body) == {"closings": None, "summary": None}
 
 
 def addresses_of(page: Page) -> set[str]:
@@ -627,7 +711,8 @@ def test_icon_and_robots_are_where_they_are_looked_for() -> None:
 
 def test_manifest_names_icons_that_exist() -> None:
     manifest = json.loads(ask("/static/manifest.webmanifest").body)
-    assert [ask(icon["src"]).status for icon in manifest["icons"]] == [200, 200, 200]
+    assert {icon.get("purpose") for icon in manifest["icons"]} == {None, "maskable"}
+    assert {ask(icon["src"]).status for icon in manifest["icons"]} == {200}
 
 
 def test_foreign_host_learns_nothing() -> None:

@@ -14,19 +14,24 @@ from pathlib import Path
 from tests.vm.lab import Lab, progress
 from tests.vm.machine import Image
 from tests.vm.results import Result, kept, table
+from tests.vm.scenarios.backup import backup
 from tests.vm.scenarios.clock import clock
 from tests.vm.scenarios.contact import contact
 from tests.vm.scenarios.cuts import cuts
 from tests.vm.scenarios.disk import disk
+from tests.vm.scenarios.install import install
 from tests.vm.scenarios.mirror import mirror
 from tests.vm.scenarios.pins import pins
 from tests.vm.scenarios.service import service
+from tests.vm.scenarios.sysvinit import sysvinit
 from tests.vm.scenarios.threads import threads
 
 # the longest first, so that two machines end at about the same time
 SCENARIOS: dict[str, Callable[[Lab], Iterator[Result]]] = {
-    scenario.__name__: scenario for scenario in (cuts, mirror, contact, pins, disk, clock, threads, service)
+    scenario.__name__: scenario
+    for scenario in (cuts, mirror, contact, install, pins, disk, sysvinit, clock, backup, threads, service)
 }
+BARE = {"install", "sysvinit"}  # install PowerPi themselves
 
 
 def arguments() -> argparse.Namespace:
@@ -66,7 +71,9 @@ def main() -> int:
     names = [name for name in SCENARIOS if name in (wishes.scenarios or SCENARIOS)]
     with tempfile.TemporaryDirectory(prefix="run-", dir=wishes.image) as folder:
         lab = Lab(Image(wishes.image), Path(folder))
-        lab.install(wishes.uncommitted)
+        lab.unpack(wishes.uncommitted)
+        if set(names) - BARE:
+            lab.install()
         with ThreadPoolExecutor(wishes.jobs) as pool:
             found = [line for lines in pool.map(lambda name: run(lab, name), names) for line in lines]
     print(table(found))

@@ -56,10 +56,21 @@ def source(uncommitted: bool) -> bytes:
 
 def install(machine: Machine, packed: bytes) -> None:
     """Install PowerPi (a tar file) as a service that starts with the machine, and what the scenarios need beside it."""
-    helpers = ["tar", "-c", "-C", str(GUEST), "--exclude", "__pycache__", "."]
-    machine.run(HELP, subprocess.run(helpers, stdout=subprocess.PIPE, check=True).stdout)
+    furnish(machine)
     machine.run(INSTALL, packed, timeout=900)
     configure(machine)
+
+
+def furnish(machine: Machine) -> None:
+    """What the scenarios need beside PowerPi: a GPIO chip, a contact, a clock that is set."""
+    helpers = ["tar", "-c", "-C", str(GUEST), "--exclude", "__pycache__", "."]
+    machine.run(HELP, subprocess.run(helpers, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def carry(machine: Machine, folder: Path, target: str) -> None:
+    """Copy a folder of the host into a machine, as on a stick."""
+    packed = subprocess.run(["tar", "-c", "-C", str(folder), "."], stdout=subprocess.PIPE, check=True).stdout
+    machine.run(f"mkdir -p {target} && tar -x --no-same-owner -C {target}", packed)
 
 
 def config_text(meters: Mapping[str, int], flush_seconds: int, register_seconds: int) -> str:

@@ -25,27 +25,49 @@ class Lab:
         self.folder = folder
         self._installed = folder / "installed.qcow2"
         self.checkout = folder / "checkout"  # what is installed in the machines
+        self.packed = b""  # the same as a tar file
 
-    def install(self, uncommitted: bool) -> None:
-        """Make the disk that all others begin with."""
-        progress("installing PowerPi in a machine")
-        packed = house.source(uncommitted)
+    def unpack(self, uncommitted: bool) -> None:
+        """Take what is to be tried: the last commit, or the files as they are now."""
+        self.packed = house.source(uncommitted)
         self.checkout.mkdir()
-        subprocess.run(["tar", "-x", "-C", str(self.checkout)], input=packed, check=True)
+        subprocess.run(["tar", "-x", "-C", str(self.checkout)], input=self.packed, check=True)
+
+    def install(self) -> None:
+        """Make the disk that all machines of `machine` begin with."""
+        progress("installing PowerPi in a machine")
         machine = Machine(self._image, overlay(self._image.disk, "raw", self._installed), self.folder / "install")
         with machine.running():
-            house.install(machine, packed)
+            house.install(machine, self.packed)
             machine.shut_down()
+
+    def packages(self) -> Path:
+        """A folder with the packages for `init/install --offline` in `offline`, and Debian's sysvinit in `sysvinit`.
+
+        They are fetched by the system in the image, whose release they are for; needs a network.
+        """
+        progress("fetching packages for an installation without network")
+        folder = self._image.folder / "packages"
+        command = ["sh", str(house.TOP / "tests/vm/packages"), str(self._image.disk), str(self.checkout), str(folder)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        return folder
+
+    def bare(self, name: str, spare: bool = False) -> Machine:
+        """A machine that is switched off and as the image was built: without PowerPi."""
+        return self._machine(self._image.disk, "raw", name, spare)
 
     def machine(self, name: str, spare: bool = False, counted: bool = False) -> Machine:
         """A machine that is switched off; PowerPi starts with it. `spare`: with an empty second disk.
 
         `counted`: its clock counts instructions, so that times do not depend on how busy the host is.
         """
+        return self._machine(self._installed, "qcow2", name, spare, counted)
+
+    def _machine(self, base: Path, kind: str, name: str, spare: bool, counted: bool = False) -> Machine:
         folder = self.folder / name
         folder.mkdir()
         second = folder / "spare.raw" if spare else None
         if second:
             with second.open("wb") as file:
                 file.truncate(SPARE_BYTES)
-        return Machine(self._image, overlay(self._installed, "qcow2", folder / "disk.qcow2"), folder, second, counted)
+        return Machine(self._image, overlay(base, kind, folder / "disk.qcow2"), folder, second, counted)

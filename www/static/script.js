@@ -66,7 +66,7 @@
   async function rest() {
     pageTime = Date.now();
     const fresh = new DOMParser().parseFromString(await (await ask(location.href)).text(), "text/html");
-    for (const selector of ["#notices", ".overview tbody", ".origin", ".push", ".energy small", "details dl", ".gaps", "figcaption", ".times"]) {
+    for (const selector of ["#notices", ".overview tbody", ".origin", ".push", ".energy small", "details dl", ".measured", ".gaps", "figcaption", ".times"]) {
       const [old, now] = [document, fresh].map((root) => root.querySelectorAll(selector));
       if (old.length !== now.length) return location.reload(); // other meters, or the first gap
       old.forEach((element, index) => {

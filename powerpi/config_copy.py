@@ -1,0 +1,113 @@
+"""The text of a configuration without its secrets, for a backup: what it needs to be whole again stands in it.
+
+A section that has lost a password is a comment as a whole, so that the rest can be read; comments that may tell of one
+are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from powerpi import ini
+from powerpi.config import HIDDEN, URL_CREDENTIALS, kind_of
+from powerpi.keys import SECTIONS
+
+SECRETIVE = re.compile(r"(?i)passw|passphrase|kennwort|secret|geheim|token|scrypt\$|\bpw\b|\bpin\s*[:=]")
+LEFT_OUT = "# Its {keys} did not go into the backup: give it another one, and remove the # before the lines below."
+COMMENTED = re.compile(re.escape(LEFT_OUT).replace(r"\{keys\}", "(.+?)") + r"\n#\s*\[(.+)\]")
+NO_SENDER = "# Without a section for a sender there is nobody to receive from: remove the # once there is one again."
+
+
+class _Section(NamedTuple):
+    """The lines of a section, its heading first but for those before any; and the keys it has lost."""
+
+    name: str
+    lines: list[str]
+    lost: list[str]
+
+
+def plain(text: str) -> str:
+    """The same configuration without secrets."""
+    sections = list(_sections(text))
+    senders = [section for section in sections if _kind(section.name) == "sender"]
+    alone = bool(senders) and all(section.lost for section in senders)
+    lines = [
+        line
+        for section in sections
+        for line in _shown(section, NO_SENDER if alone and _kind(section.name) == "mirror" else "")
+    ]
+    return _without_values(text, "\n".join(lines) + "\n")
+
+
+def left_out(copy: str) -> list[tuple[str, str]]:
+    """The sections that are comments in a copy, and the keys that each of them lacks."""
+    return [(name, keys) for keys, name in COMMENTED.findall(copy)]
+
+
+def _sections(text: str) -> Iterator[_Section]:
+    """The sections, without the values of secret keys. A key goes on in indented lines, up to the next empty one."""
+    section, goes_on, dropped = _Section("", [], []), False, False
+    for line in text.splitlines():
+        words = line.strip()
+        heading = ini.HEADING.match(words)
+        if not words or words[0] in "#;":
+            goes_on = goes_on and bool(words)
+            if not SECRETIVE.search(words):
+                section.lines.append(line)
+        elif goes_on and line[0].isspace():
+            if not dropped and not SECRETIVE.search(words):
+                section.lines.append(line)
+        elif heading:
+            yield section
+            section, goes_on = _Section(heading[1], [line], []), False
+        else:
+            goes_on, dropped = True, _is_secret(section.name, words)
+            _add(section, line, dropped)
+    yield section
+
+
+def _kind(section: str) -> str:
+    return kind_of(section) if section.strip() else ""
+
+
+def _is_secret(section: str, line: str) -> bool:
+    found = ini.KEY.match(line)
+    name = found[1].lower() if found else ""
+    secret = {key.name for key in SECTIONS.get(_kind(section), ()) if key.secret}
+    return name in secret or SECRETIVE.search(line) is not None
+
+
+def _add(section: _Section, line: str, secret: bool) -> None:
+    """Add a line with a key; of a secret one its name alone, and where it had no value it has lost none."""
+    found = ini.KEY.match(line)
+    if not secret:
+        section.lines.append(URL_CREDENTIALS.sub(f"//{HIDDEN}@", line))
+    elif found and line[found.end() :].strip():
+        section.lines.append(f"{found[1]} =")
+        section.lost.append(found[1])
+
+
+def _shown(section: _Section, why: str) -> list[str]:
+    """The lines as they stand in the copy; as comments where there is a reason."""
+    if section.lost:
+        why = LEFT_OUT.format(keys=" and ".join(section.lost))
+    if not why:
+        return section.lines
+    return [why, *(line if not line.strip() or line.lstrip()[0] in "#;" else f"#{line}" for line in section.lines)]
+
+
+def _without_values(text: str, copy: str) -> str:
+    """The copy, should a secret stand in it elsewhere, without that too."""
+    values = [
+        part
+        for name, section in ini.read(text)[0].items()
+        for key, value in section.items()
+        if _is_secret(name, f"{key} =")
+        for part in value.splitlines()
+        if len(part) > 3
+    ]
+    for value in sorted(values, key=len, reverse=True):
+        copy = copy.replace(value, HIDDEN)
+    return copy

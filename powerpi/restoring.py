@@ -1,0 +1,216 @@
+"""`powerpi restore FILE`: a backup comes back, on any machine, and is held against what is here afterwards."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from powerpi import anchors, backup, config, config_copy, facts, files, ini, restore
+from powerpi.anchors import Anchors
+from powerpi.backup_file import BackupFile
+from powerpi.clock import OLDEST_TIME, SystemClock
+from powerpi.comparing import Comparison, compare
+from powerpi.errors import ConfigError, StoreError
+from powerpi.folder import FolderLock, is_locked, locked_folder, storing
+from powerpi.keys import SECTIONS
+from powerpi.ledger import Ledger
+from powerpi.new_file import NewFile
+from powerpi.progress import Progress
+from powerpi.restore import Restored
+from powerpi.saved import Saved
+from powerpi.store import Store
+from powerpi.user import ROOT, become_owner
+
+SERVICE_USER = "powerpi"
+BESIDE = "powerpi.conf.backup"  # in the state folder: the configuration of a backup, where there is another one
+
+
+class Place(NamedTuple):
+    """What has to be known of the configuration to put meters back."""
+
+    state: Path
+    archive_years: int
+    timezone: ZoneInfo
+    network_time: bool
+    names: frozenset[str]  # of the meters that it knows
+
+
+def from_file(conf: Path, file: Path) -> int:
+    """Bring back what is not known here any more; without a configuration at `conf` that of the backup too.
+
+    Returns the exit code: 1 when anything that was unknown here is not as in the backup. Raises BackupError,
+    ConfigError, StoreError, RefusedError for times that cannot be.
+    """
+    with backup.opened(file) as opened, backup.named(file):
+        with Progress(f"Checking {file.name}", 1) as bar:
+            source = BackupFile(opened, lambda done, total: bar.to(done / total))
+        place = _prepared(conf, file, source)
+        with locked_folder(place.state) as lock:
+            whole = [_restored(source, name, place, lock) for name in source.meters]
+    return 0 if all(whole) else 1
+
+
+def _prepared(conf: Path, file: Path, source: BackupFile) -> Place:
+    """Have a configuration and a state folder, and go on as the owner of that. Raises ConfigError, StoreError."""
+    missing = not os.path.lexists(conf)
+    if not missing:
+        config.load(conf)  # names every fault
+    text = source.configuration if missing else conf.read_text(encoding="utf-8-sig")
+    place = _place(text)
+    print(f"{file}: {backup.told(source, place.timezone)}")
+    if is_locked(place.state):
+        raise StoreError(
+            f"a PowerPi runs on {place.state}: stop it first (sudo systemctl stop powerpi), and start it afterwards"
+        )
+    _make_state(place.state)
+    if missing:
+        _write_configuration(conf, text, place.state)
+    become_owner(place.state)
+    if not missing:
+        _keep_configuration(conf, text, source, place.state)
+    return place
+
+
+def _place(text: str) -> Place:
+    """What a configuration says, even one that needs a look: what is wrong there has its default."""
+    sections, _ = ini.read(text)
+    names: frozenset[str] = frozenset()
+    with suppress(ConfigError):
+        names = frozenset(config.parse(text).names)
+    return Place(
+        _value("powerpi", "state", sections),
+        _value("store", "archive_years", sections),
+        _value("powerpi", "timezone", sections),
+        _value("powerpi", "network_time", sections),
+        names,
+    )
+
+
+def _value(section: str, name: str, sections: Mapping[str, Mapping[str, str]]) -> Any:
+    [key] = [key for key in SECTIONS[section] if key.name == name]
+    try:
+        return key.read(sections.get(section, {}).get(name, key.default))
+    except ValueError:
+        return key.read(key.default)
+
+
+def _make_state(state: Path) -> None:
+    """Make a state folder where there is none; root makes one that the service can use. Raises StoreError."""
+    if state.exists():
+        return
+    with storing(state):
+        state.mkdir(mode=0o750, parents=True)
+        if os.geteuid() == ROOT:
+            with suppress(KeyError):  # installed without the service
+                account = pwd.getpwnam(SERVICE_USER)
+                os.chown(state, account.pw_uid, account.pw_gid)
+
+
+def _write_configuration(conf: Path, text: str, state: Path) -> None:
+    """Put the configuration of a backup where there is none, and say what it lacks. Raises StoreError."""
+    with storing(conf), NewFile(conf) as new:
+        new.file.write(text.encode())
+    if os.geteuid() == ROOT:
+        with storing(conf):  # those who run it may read it, and nobody else
+            os.chown(conf, ROOT, state.stat().st_gid)
+    print(f"wrote {conf} as it was, without passwords")
+    for line in _wanting(text):
+        print(f"  {line}")
+
+
+def _wanting(text: str) -> list[str]:
+    """What has to be written into a configuration before all is as it was."""
+    lines = [f"[{name}] is a comment until it has a new {keys}" for name, keys in config_copy.left_out(text)]
+    if any(name.startswith("viewer ") for name, _ in config_copy.left_out(text)):
+        lines.append("without viewers everybody who reaches the page may look")
+    try:
+        config.parse(text)
+    except ConfigError as error:
+        lines += [f"it is not complete: {fault}" for fault in error.faults]
+    return lines
+
+
+def _keep_configuration(conf: Path, text: str, source: BackupFile, state: Path) -> None:
+    """Put the configuration of a backup beside the meters where another one is in use. Raises StoreError."""
+    if config_copy.plain(text) == source.configuration:
+        return
+    kept = state / BESIDE
+    with storing(kept):
+        files.replace(kept, source.configuration)
+    print(f"{conf} stays as it is; that of the backup is another one and lies in {kept}")
+
+
+# ---------------------------------------------------------------- one meter
+
+
+def _restored(source: BackupFile, name: str, place: Place, lock: FolderLock) -> bool:
+    """Bring one meter back, compare, and say how it went; whether what was unknown here is as in the backup."""
+    gate = Lock()
+    store = Store(place.state, name, place.archive_years, gate, lock.hold)
+    ledger = Ledger(store.rrd, gate, lock.hold)
+    before = Comparison()
+    if store.rrd.exists():
+        for note in store.open(OLDEST_TIME)[1]:
+            print(f"{name}: {note}", file=sys.stderr)
+        before = compare(source, name, ledger)
+    with Progress(f"Restoring {name}", 1) as bar:
+        found = restore.restore(
+            name, store, ledger, source, _now(source, place), progress=lambda done, total: bar.to(done / max(total, 1))
+        )
+    _bring_rest(store.rrd, source.meters[name], found.pulses - found.pulses_before if found else 0)
+    with Progress(f"Comparing {name}", 1) as bar:
+        after = compare(source, name, ledger if store.rrd.exists() else None, bar.to)
+    if store.rrd.exists():
+        with storing(store.rrd):
+            files.sync_file(store.rrd, forget=True)
+    print(f"{name}: {_told(found, after, place.timezone)}")
+    if name not in place.names:
+        print(f"{name}: the configuration has no meter of that name; its files are complete for the day it has")
+    return not after.missing and after.different <= before.different
+
+
+def _now(source: BackupFile, place: Place) -> float:
+    """Unix seconds; a clock that nobody vouches for is no earlier than the backup."""
+    trusted = SystemClock(place.network_time).trusted()
+    return time.time() if trusted else max(time.time(), source.head.time)
+
+
+def _told(found: Restored | None, after: Comparison, zone: ZoneInfo) -> str:
+    if found is None:
+        return "the backup knows nothing of it"
+    return "; ".join(
+        [
+            f"{found.rows} rows and {found.means} means came back",
+            f"the counter stands at {found.pulses} pulses (before: {found.pulses_before})",
+            *found.notes,
+            *backup.differences(after, zone, "the backup"),
+        ]
+    )
+
+
+def _bring_rest(rrd: Path, saved: Saved, counter_grew: int) -> None:
+    """Bring back readings of the display, and what the sender of a received meter said. Raises StoreError."""
+    path = anchors.path_of(rrd)
+    own, damaged = anchors.read(path)
+    whole = joined(saved.readings, own, counter_grew)
+    if whole != own:
+        with storing(path):
+            anchors.write(path, whole, damaged)
+    told = rrd.with_suffix(".mirrored")
+    if saved.received_from and saved.facts and not told.exists():
+        facts.write(told, saved.facts)
+
+
+def joined(theirs: Anchors, own: Anchors, counter_grew: int) -> Anchors:
+    """The readings of a backup, and those that were noted here since: their counter has grown by what came back."""
+    saved = {anchor.place for anchor in theirs}
+    since = [anchor for anchor in own if anchor.place not in saved]
+    return anchors.merged([*theirs, *(anchor._replace(pulses=anchor.pulses + counter_grew) for anchor in since)])

@@ -1,0 +1,159 @@
+"""A file that comes into being at once, or not at all: kills, full disks, others who write, and whose it is."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from powerpi import new_file
+from powerpi.errors import StoreError
+from powerpi.new_file import NewFile
+
+TOP = Path(__file__).parent.parent
+NOBODY = 65534
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_has_its_name_when_all_of_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with NewFile(path) as new:
+        new.file.write(b"half")
+        new.file.flush()
+        assert names(tmp_path) == ["a.zip.new"]
+    assert names(tmp_path) == ["a.zip"]
+    assert path.read_bytes() == b"half"
+
+
+def test_others_may_not_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with NewFile(tmp_path / "a.zip"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.zip").stat().st_mode) == 0o640
+
+
+def test_after_an_exception_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), NewFile(tmp_path / "a.zip") as new:
+        new.file.write(b"half")
+        raise KeyError
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_is_there_stays_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"old")
+    with pytest.raises(StoreError, match=r"a.zip exists already and was left as it is; --force takes its place"):
+        NewFile(path)
+    assert (names(tmp_path), path.read_bytes()) == (["a.zip"], b"old")
+    with pytest.raises(KeyError), NewFile(path, force=True) as new:
+        new.file.write(b"half")
+        raise KeyError
+    assert (names(tmp_path), path.read_bytes()) == (["a.zip"], b"old")
+    with NewFile(path, force=True) as new:
+        new.file.write(b"new")
+    assert (names(tmp_path), path.read_bytes()) == (["a.zip"], b"new")
+
+
+def test_one_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with pytest.raises(StoreError, match="exists already"), NewFile(path):
+        path.write_bytes(b"other")
+    assert (names(tmp_path), path.read_bytes()) == (["a.zip"], b"other")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder; wanted the name of a file"):
+        NewFile(tmp_path, force=True)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none/a.zip.new: No such file or directory"):
+        NewFile(tmp_path / "none" / "a.zip")
+
+
+def test_it_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a.zip.new").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match=r"a.zip.new"):
+        NewFile(tmp_path / "a.zip")
+    assert names(tmp_path) == ["a.zip.new"]
+
+
+def test_two_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with NewFile(path) as new:
+        new.file.write(b"first")
+        with pytest.raises(StoreError, match="is being written by another process"):
+            NewFile(path)
+        assert not new_file.remove_stale(tmp_path / "a.zip.new")
+    assert path.read_bytes() == b"first"
+
+
+def test_what_a_killed_process_left_is_taken_over_or_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    code = (
+        "import sys, time; from pathlib import Path; from powerpi.new_file import NewFile\n"
+        "new = NewFile(Path(sys.argv[1])); new.file.write(b'x' * 100_000); new.file.flush(); print(1, flush=True)\n"
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, path], cwd=TOP, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        process.stdout.readline()
+        assert not new_file.remove_stale(tmp_path / "a.zip.new")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert names(tmp_path) == ["a.zip.new"]
+    with NewFile(path) as new:
+        new.file.write(b"short")
+    assert path.read_bytes() == b"short"
+    (tmp_path / "a.zip.new").write_bytes(b"left")
+    assert new_file.remove_stale(tmp_path / "a.zip.new")
+    assert names(tmp_path) == ["a.zip"]
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"), NewFile(tmp_path / "a.zip") as new:
+            new.file.write(bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == []
+
+
+def test_one_that_is_full_at_the_very_end_does_neither(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))
+    try:
+        with pytest.raises(StoreError, match=r"a.zip: File too large"), NewFile(tmp_path / "a.zip") as new:
+            new.file.write(bytes(100))  # in memory until it is flushed
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == []
+
+
+@root
+def test_root_makes_it_for_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, NOBODY)
+    with NewFile(tmp_path / "a.zip"):
+        pass
+    made = (tmp_path / "a.zip").stat()
+    assert (made.st_uid, made.st_gid) == (NOBODY, NOBODY)
+    assert time.time() - made.st_mtime < 60
