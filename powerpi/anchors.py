@@ -77,14 +77,8 @@ def _checked(time: str, watt_hours: str, pulses: str, new_meter: bool) -> Anchor
 
 def read(path: Path) -> tuple[Anchors, bool]:
     """The readings in a file, oldest first, and whether anything in it is damaged: that is passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except FileNotFoundError:
-        return (), False
-    except OSError:
-        return (), True
-    anchors = [decode(line) for line in lines]
-    return merged(anchor for anchor in anchors if anchor), None in anchors
+    anchors, damaged = files.decoded(path, decode)
+    return merged(anchors), damaged
 
 
 def write(path: Path, anchors: Iterable[Anchor], damaged: bool) -> Anchors:
@@ -92,10 +86,8 @@ def write(path: Path, anchors: Iterable[Anchor], damaged: bool) -> Anchors:
 
     `damaged`, as `read` says: the file there is set aside.
     """
-    if damaged and path.exists():  # not where it was set aside before, and the write failed then
-        files.set_aside(path, "damaged")
     kept = merged(anchors)
-    files.replace(path, "".join(map(encode, kept)))
+    files.rewrite(path, "".join(map(encode, kept)), damaged)
     return kept
 
 
@@ -127,7 +119,7 @@ def offset_kwh(anchors: Sequence[Anchor], pulses: float, imp_per_kwh: float, con
     if not anchors:
         return configured_kwh
     newest = anchors[-1]
-    began = min(newest.pulses, pulses) if newest.pulses - pulses < 1 else newest.pulses
+    began = min(newest.pulses, pulses) if newest.pulses - pulses <= 1 else newest.pulses
     return (newest.watt_hours - units.watt_hours(began, imp_per_kwh)) / units.WATT_HOURS_PER_KWH
 
 

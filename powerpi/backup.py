@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def make(conf: Path, file: Path | None, force: bool) -> int:
     if file is not None:  # root may write where the owner of the state folder may not
         with NewFile(file, force) as new, as_owner(settings.state):
             whole = _save(settings, copy, new.file, file)
+            if not whole and os.path.lexists(file):
+                raise StoreError(f"{file} stays as it was, it may know more; wanted another name for what there is now")
         print(f"made {file}, {file.stat().st_size} bytes")
         return 0 if whole else 1
     become_owner(settings.state)
@@ -165,8 +168,10 @@ def _newest(settings: Settings | None) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A file to read, closed afterwards; Raises StoreError."""
+    """A file to read, closed afterwards. Raises StoreError."""
     with storing(path):
+        if path.is_fifo() or path.is_char_device():  # nobody could look at its end first
+            raise StoreError(f"{path} is no file: wanted one that is on a disk")
         file = path.open("rb")
     with file:
         yield file

@@ -21,9 +21,7 @@ from powerpi.wire import listing, told, unpack, whole
 
 MOST_BYTES = 1 << 21  # of a part that is no rows
 MOST_METERS = 10_000
-MOST_CHARACTERS = 100
 NOTHING = Standing(None, None, 0, 0, {})
-
 
 Value = TypeVar("Value")
 

@@ -54,8 +54,8 @@ def service_account(state: Path) -> Account:
     try:
         return account(state.stat().st_uid)
     except OSError:
-        pass_on = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_name == SERVICE_USER]
-        return account(pass_on[0] if pass_on else os.geteuid())
+        found = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_name == SERVICE_USER]
+        return account(found[0] if found else os.geteuid())
 
 
 def may_use(device: os.stat_result, who: Account) -> bool:

@@ -77,6 +77,9 @@ def _settings(wishes: Wishes) -> config.Settings:
 def _check(wishes: Wishes) -> int:
     from powerpi import check, report, watching  # noqa: PLC0415
 
+    if wishes.meter and not wishes.watch:
+        print("powerpi check: --meter goes with --watch alone; all meters are checked", file=sys.stderr)
+        return 2
     if wishes.report:
         return report.run(wishes.config, wishes.seconds)
     return watching.run(_settings(wishes), wishes.meter) if wishes.watch else check.run(wishes.config, wishes.seconds)

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 from zoneinfo import ZoneInfo
 
 from powerpi import ini
-from powerpi.errors import ConfigError
+from powerpi.errors import ConfigError, DataError, shown
 from powerpi.hosts import is_local
 from powerpi.keys import GET_PHP, SECTIONS, Key
 from powerpi.passwords import PasswordHash
@@ -113,6 +113,17 @@ class Settings:
     def names(self) -> list[str]:
         """All meters that have files here, counted or received."""
         return [*(meter.name for meter in self.meters), *(own for sender in self.senders for _, own in sender.meters)]
+
+    def counted(self, name: str, instead: str) -> MeterSettings:
+        """The meter of that name, counted here. Raises DataError, for a received one with what to do `instead`."""
+        for meter in self.meters:
+            if meter.name == name:
+                return meter
+        for sender in self.senders:
+            if name in (own for _, own in sender.meters):
+                raise DataError(f"{name} is received from {sender.name}: {instead}")
+        known = ", ".join(meter.name for meter in self.meters) or "none"
+        raise DataError(f"there is no meter {shown(name)} here: wanted one that is counted here ({known})")
 
 
 def load(path: Path) -> Settings:

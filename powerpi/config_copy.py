@@ -48,23 +48,24 @@ def left_out(copy: str) -> list[tuple[str, str]]:
 
 def _sections(text: str) -> Iterator[_Section]:
     """The sections, without the values of secret keys. A key goes on in indented lines, up to the next empty one."""
-    section, goes_on, dropped = _Section("", [], []), False, False
+    section, goes_on, dropped = _Section("", [], []), False, None
     for line in text.splitlines():
         words = line.strip()
         heading = ini.HEADING.match(words)
         if not words or words[0] in "#;":
             goes_on = goes_on and bool(words)
             if not SECRETIVE.search(words):
-                section.lines.append(line)
+                section.lines.append(_open(line))
         elif goes_on and line[0].isspace():
-            if not dropped and not SECRETIVE.search(words):
-                section.lines.append(line)
+            if dropped is not None:
+                _lose(section, dropped)
+            elif not SECRETIVE.search(words):
+                section.lines.append(_open(line))
         elif heading:
             yield section
             section, goes_on = _Section(heading[1], [line], []), False
         else:
-            goes_on, dropped = True, _is_secret(section.name, words)
-            _add(section, line, dropped)
+            goes_on, dropped = True, _added(section, line)
     yield section
 
 
@@ -79,14 +80,30 @@ def _is_secret(section: str, line: str) -> bool:
     return name in secret or SECRETIVE.search(line) is not None
 
 
-def _add(section: _Section, line: str, secret: bool) -> None:
-    """Add a line with a key; of a secret one its name alone, and where it had no value it has lost none."""
+def _added(section: _Section, line: str) -> str | None:
+    """Add a line with a key; of a secret one its name alone, and where it has no value it has lost none yet.
+
+    Returns the name of a secret one, "" where it has none: what follows is not to be kept. None: it is no secret.
+    """
     found = ini.KEY.match(line)
-    if not secret:
-        section.lines.append(URL_CREDENTIALS.sub(f"//{HIDDEN}@", line))
-    elif found and line[found.end() :].strip():
-        section.lines.append(f"{found[1]} =")
-        section.lost.append(found[1])
+    if not _is_secret(section.name, line.strip()):
+        section.lines.append(_open(line))
+        return None
+    if found and line[found.end() :].strip():
+        _lose(section, found[1])
+    return found[1] if found else ""
+
+
+def _lose(section: _Section, key: str) -> None:
+    """Note that a key has lost its value, once."""
+    if key and key not in section.lost:
+        section.lines.append(f"{key} =")
+        section.lost.append(key)
+
+
+def _open(line: str) -> str:
+    """A line without name and password within an address."""
+    return URL_CREDENTIALS.sub(f"//{HIDDEN}@", line)
 
 
 def _shown(section: _Section, why: str) -> list[str]:

@@ -11,6 +11,7 @@ import logging
 import os
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ MOST_BYTES = 1 << 16  # of a request
 PIECE_BYTES = 1 << 16
 REQUEST_SECONDS = 2.0  # for a request to come, and for its answer to be taken
 ANSWER_SECONDS = 60.0  # what is asked for may have to wait for the disk
+LEAST_SECONDS = 0.01  # to wait for a piece; 0 would mean not to wait
 LOOK_SECONDS = 60.0  # how often the door is looked after: its folder may have been made anew
 
 Handler = Callable[[Mapping[str, Any]], Any]
@@ -55,8 +57,7 @@ class Door(Worker):
             with suppress(OSError):  # gone again, or too slow
                 caller, _ = self._listener.accept()
                 with closing(caller):
-                    caller.settimeout(REQUEST_SECONDS)
-                    caller.sendall(self._answer(_line(caller)))
+                    caller.sendall(self._answer(_line(caller, MOST_BYTES, REQUEST_SECONDS)))
 
     def last_turn(self) -> None:
         """Close the door."""
@@ -118,15 +119,19 @@ def _encoded(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value).encode() + b"\n"  # in ASCII: whatever is quoted, it can be written
 
 
-def _line(caller: socket.socket, most: int = MOST_BYTES) -> bytes:
-    """What comes up to the end of the line, or of the connection. Raises OSError."""
+def _line(caller: socket.socket, most: int, seconds: float) -> bytes:
+    """What comes within so many seconds, up to the end of the line or of the connection. Raises OSError."""
+    until = time.monotonic() + seconds
     parts, length = [], 0
     while length <= most:
+        caller.settimeout(max(LEAST_SECONDS, until - time.monotonic()))
         part = caller.recv(PIECE_BYTES)  # a buffer of that size is made, whatever comes
         parts.append(part)
         length += len(part)
         if not part or part.endswith(b"\n"):
             break
+        if time.monotonic() > until:
+            raise TimeoutError("no end of the line came in time")
     return b"".join(parts)
 
 
@@ -151,7 +156,7 @@ def ask(folder: Path, what: str, **details: Any) -> Any:
         with closing(caller), _short(folder) as path:
             caller.connect(str(path))
             caller.sendall(_encoded({"ask": what, **details}))
-            answer = json.loads(_line(caller, 1 << 30))
+            answer = json.loads(_line(caller, 1 << 30, ANSWER_SECONDS))
     except PermissionError as error:
         raise NobodyError(f"{folder / NAME} may not be used by this user; try it with sudo") from error
     except (OSError, ValueError) as error:

@@ -41,15 +41,18 @@ class Wanted(NamedTuple):
 
 def run(settings: Settings, wanted: Wanted) -> int:
     """Write the lines; returns the exit code. Raises DataError, StoreError."""
-    imp_per_kwh = imp_per_kwh_of(settings, wanted.meter)
     start = _time("--from", wanted.start, settings.timezone)
     end = _time("--to", wanted.end, settings.timezone)
     if start is not None and end is not None and start >= end:
         raise DataError(f"--from {wanted.start} --to {wanted.end}: wanted an end after the beginning")
     rrd = settings.state / f"{wanted.meter}.rrd"
-    if not rrd.exists():
-        raise StoreError(f"nothing is stored of {wanted.meter} yet: there is no {rrd}")
-    _bring_to_rest(settings, wanted.meter)
+    try:
+        imp_per_kwh = imp_per_kwh_of(settings, wanted.meter)
+        if not rrd.exists():
+            raise StoreError(f"nothing is stored of {wanted.meter} yet: there is no {rrd}")
+        _bring_to_rest(settings, wanted.meter)
+    except PermissionError as error:
+        raise StoreError(f"{error.filename} may not be read by this user; try it with sudo") from error
     ledger = Ledger(rrd, Lock())
     with ExitStack() as stack:
         stack.enter_context(storing(wanted.output or Path("standard output")))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+Record = TypeVar("Record")
 
 
 @contextmanager
@@ -46,6 +49,25 @@ def replace(path: Path, text: str) -> None:
         os.fdatasync(descriptor)
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def decoded(path: Path, decode: Callable[[str], Record | None]) -> tuple[list[Record], bool]:
+    """What `decode` makes of each line of a text file, and whether anything in it is damaged: that is passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return [], False
+    except OSError:
+        return [], True
+    records = [record for line in lines if (record := decode(line)) is not None]
+    return records, len(records) < len(lines)
+
+
+def rewrite(path: Path, text: str, damaged: bool) -> None:
+    """Put a small file in the place of the one there; `damaged`: that is set aside before. Raises OSError."""
+    if damaged and path.exists():  # not where it was set aside before, and the write failed then
+        set_aside(path, "damaged")
+    replace(path, text)
 
 
 def create(path: Path, text: str) -> None:

@@ -102,14 +102,8 @@ class Gaps:
 
 def read(path: Path) -> tuple[tuple[Gap, ...], bool]:
     """The gaps in a file, oldest first, and whether anything in it is damaged: what cannot be read is passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except FileNotFoundError:
-        return (), False
-    except OSError:
-        return (), True
-    gaps = [decode(line) for line in lines]
-    return merged(gap for gap in gaps if gap), None in gaps
+    gaps, damaged = files.decoded(path, decode)
+    return merged(gaps), damaged
 
 
 def write(path: Path, gaps: Iterable[Gap], damaged: bool) -> tuple[Gap, ...]:
@@ -117,10 +111,8 @@ def write(path: Path, gaps: Iterable[Gap], damaged: bool) -> tuple[Gap, ...]:
 
     `damaged`, as `read` says: the file there is set aside.
     """
-    if damaged and path.exists():  # not where it was set aside before, and the write failed then
-        files.set_aside(path, "damaged")
     kept = merged(gaps)
-    files.replace(path, "".join(map(encode, kept)))
+    files.rewrite(path, "".join(map(encode, kept)), damaged)
     return kept
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NamedTuple
 
-from powerpi import door, draft, files, layout, ring, source_file
+from powerpi import door, draft, files, gaps, layout, ring, source_file
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.config import MeterSettings, Settings
-from powerpi.errors import DataError, NobodyError, RefusedError, StoreError, shown
+from powerpi.errors import DataError, NobodyError, RefusedError, StoreError
 from powerpi.folder import is_locked, locked_folder, storing
+from powerpi.gaps import Gap, Session
 from powerpi.intervals import Intervals
 from powerpi.ledger import Ledger
 from powerpi.progress import Progress
@@ -48,7 +49,7 @@ class Wanted(NamedTuple):
 
 def run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
     """Import a file; returns the exit code. Raises DataError, StoreError: then nothing has changed."""
-    meter = _meter(settings, wanted.meter)
+    meter = settings.counted(wanted.meter, "import it there, and the rows come here")
     asked = source_file.Wanted(wanted.kind, wanted.times, settings.timezone, meter.imp_per_kwh)
     with Progress("Reading the file", 1) as bar:
         loaded = source_file.load(file, asked, bar.to)
@@ -65,18 +66,6 @@ def run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
     for line in _report(filled, wanted, datetime.fromtimestamp(until, settings.timezone)):
         print(f"{meter.name}: {line}")
     return os.EX_OK
-
-
-def _meter(settings: Settings, name: str) -> MeterSettings:
-    """The meter, which is counted here. Raises DataError."""
-    for meter in settings.meters:
-        if meter.name == name:
-            return meter
-    for sender in settings.senders:
-        if name in (own for _, own in sender.meters):
-            raise DataError(f"{name} is received from {sender.name}: import it there, and the rows come here")
-    known = ", ".join(meter.name for meter in settings.meters) or "none"
-    raise DataError(f"there is no meter {shown(name)} here: wanted one that is counted here ({known})")
 
 
 def _tell(loaded: Loaded, wanted: Wanted) -> bool:
@@ -102,6 +91,7 @@ class Base:
         self.store = store
         self._running = running
         self._trusted = trusted
+        self._gap: Gap | None = None  # what nobody counted, where the copy reaches further than the RRD
 
     def copy_to(self, copy: Path, found: Intervals) -> int:
         """Make the copy, with room for what is to come; returns how far its rows reach, Unix seconds.
@@ -122,6 +112,8 @@ class Base:
                 return header.last_update
             stands = self.store.stored_pulses if header.last_pulses is None else header.last_pulses
             ring.append(copy, until, array("d"), stands)
+            if header.last_row:
+                self._gap = Gap(header.last_update, until, Session(self.store.rrd.parent).last_end())
             return until
 
     def _make(self, copy: Path, now: int) -> None:
@@ -142,6 +134,7 @@ class Base:
         """Let the copy take the RRD's place. Raises StoreError."""
         if not self._running:
             self.store.adopt(copy)
+            self._keep_gap()
             return
         for attempt in range(1, ADOPT_TRIES + 1):
             try:
@@ -158,6 +151,14 @@ class Base:
                 return
             else:
                 return
+
+    def _keep_gap(self) -> None:
+        """Note when nobody counted: the next start finds rows up to a later time. Raises StoreError."""
+        if self._gap:
+            path = self.store.rrd.with_suffix(".gaps")
+            with storing(path):
+                known, damaged = gaps.read(path)
+                gaps.write(path, [*known, self._gap], damaged)
 
 
 @contextmanager

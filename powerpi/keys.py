@@ -170,6 +170,11 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 HEADINGS = {"meter": "meter NAME", "sender": "mirror NAME", "viewer": "viewer NAME"}  # of sections there may be many of
 
 
+def key_of(section: str, name: str) -> Key:
+    """The key of that name in a kind of section."""
+    return next(key for key in SECTIONS[section] if key.name == name)
+
+
 def heading(kind: str) -> str:
     """How a section of that kind is headed, without brackets."""
     return HEADINGS.get(kind, kind)

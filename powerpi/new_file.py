@@ -16,9 +16,10 @@ from typing import BinaryIO
 from powerpi import files
 from powerpi.errors import StoreError
 from powerpi.folder import storing
+from powerpi.user import ROOT
 
 SUFFIX = ".new"
-ROOT = 0
+MODE = 0o640  # for its owner and the group, whatever the umask: it may hold a household's habits
 
 
 class NewFile:
@@ -75,12 +76,14 @@ class NewFile:
 
 def _taken(path: Path) -> int:
     """The descriptor of a file to write, empty and locked; never through a link. Raises StoreError, OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
     try:
         # what has another name by now was finished in this moment
         if not _lock(descriptor) or not path.exists() or not os.path.samestat(path.stat(), os.fstat(descriptor)):
             raise StoreError(f"{path} is being written by another process")
         os.ftruncate(descriptor, 0)
+        with suppress(OSError):  # of a file system that knows no rights
+            os.fchmod(descriptor, MODE)
     except OSError:
         os.close(descriptor)
         raise

@@ -60,9 +60,10 @@ def _presence(counting: Counting, name: str) -> Callable[[bool], Present]:
         """The meter now. `exact`: with rows and counter on disk first, so that no kill takes any of it back."""
         if exact and counting.offset is None:
             raise RefusedError("the clock is not set yet, and a reading needs its time: wanted once it is")
-        if exact and not counting.flush(FLUSH_SECONDS, counters=True):
+        meter = counting.meters[name]
+        if exact and not (counting.flush(FLUSH_SECONDS, counters=True) and "register" not in meter.faults):
             raise RefusedError("what was counted cannot be written just now, and so no reading; the page says why")
-        live = counting.meters[name].live
+        live = meter.live
         offset = counting.clock.offset() if counting.offset is None else counting.offset
         return Present(Knot(live.taken + offset, pulses_now(live)), live.gaps)
 

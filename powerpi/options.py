@@ -32,7 +32,7 @@ def _port(text: str) -> int:
 
 def _text_of(section: str, name: str) -> Callable[[str], str]:
     """A reader of the text of a key of the configuration: the text itself, if it can be read."""
-    key = next(key for key in keys.SECTIONS[section] if key.name == name)
+    key = keys.key_of(section, name)
 
     def read(text: str) -> str:
         try:

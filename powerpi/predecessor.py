@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from powerpi import ini
-from powerpi.keys import GET_PHP, SECTIONS
+from powerpi.keys import GET_PHP, key_of
 
 FOLDER = Path("/srv/powerpi")
 ENDINGS = (".ini", ".conf", ".cfg")
@@ -46,7 +46,12 @@ def find(folder: Path) -> Predecessor | None:
     said: list[str] = []
     meter = dict(_meter(sections, said))
     push, notes = _push(sections.get("server", {}), said)
-    return Predecessor(path, meter, push, tuple(notes), tuple(said))
+    return Predecessor(path, meter, push, tuple(notes), tuple(map(_line, said)))
+
+
+def _line(text: str) -> str:
+    """A text as one line that does a terminal no harm, whatever was quoted in it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def archives(folder: Path) -> list[Path]:
@@ -91,7 +96,7 @@ def _is_yes(text: str) -> bool:
 
 def _fault(section: str, name: str, text: str) -> str | None:
     """What is wanted of a key of ours, where the text is something else."""
-    key = next(key for key in SECTIONS[section] if key.name == name)
+    key = key_of(section, name)
     try:
         key.read(text)
     except ValueError:

@@ -96,6 +96,7 @@ class Push(Worker):
         self._trusted, self._flush, self._hang_up = trusted, flush, hang_up
         self._monotonic, self._now, self._chance = monotonic, now, chance
         self._due = monotonic()
+        self._is_news_here = False  # since the last round began
         self._verify_due = self._fresh_due = self._due
         self._failures = 0  # in a row
         self._logged: tuple[str | None, str] = (None, "")  # the state in the last line of the log
@@ -121,14 +122,18 @@ class Push(Worker):
 
     def turn(self) -> None:
         """Do what is due, and sleep until the next thing is."""
-        if self._monotonic() >= self._due:
+        if self._is_news_here or self._monotonic() >= self._due:
+            self._is_news_here = False
             self._due = self._monotonic() + self._attempt()
         self.wake_seconds = max(0.1, self._due - self._monotonic())
 
     def send_soon(self) -> None:
-        """Let the next round begin now: there is news. While rounds fail it waits for its time; any thread may call."""
+        """Let a round begin now, or after the present one: there is news. While rounds fail it waits for its time.
+
+        Any thread may call it.
+        """
         if not self._failures:
-            self._due = self._monotonic()
+            self._is_news_here = True
             self.wake()
 
     def _attempt(self) -> float:

@@ -48,13 +48,14 @@ class Typed(NamedTuple):
 def run(settings: Settings, asked: Typed) -> int:
     """Note a reading, take one away, or list all; returns the exit code. Raises NobodyError, StoreError."""
     try:
-        meter, wish = _meter(settings, asked.meter), _wish(settings.timezone, asked)
+        meter = settings.counted(asked.meter, "its readings are noted where it is counted")
+        wish = _wish(settings.timezone, asked)
         answer = _answered(settings, meter, wish)
         if answer.question:
             if not _agreed(answer.question):
                 print("nothing was changed", file=sys.stderr)
                 return os.EX_DATAERR
-            sure = wish._replace(sure=True, time=answer.time)
+            sure = wish._replace(sure=True)
             answer = _answered(settings, meter, sure._replace(remove=answer.time) if asked.remove else sure)
     except (ValueError, RefusedError) as error:
         print(f"powerpi: {error}", file=sys.stderr)
@@ -62,18 +63,6 @@ def run(settings: Settings, asked: Typed) -> int:
     for line in _report(meter.name, wish, answer, settings.timezone):
         print(line)
     return os.EX_OK
-
-
-def _meter(settings: Settings, name: str) -> MeterSettings:
-    """The meter of that name. Raises RefusedError where none is counted here."""
-    for meter in settings.meters:
-        if meter.name == name:
-            return meter
-    for sender in settings.senders:
-        if name in (own for _, own in sender.meters):
-            raise RefusedError(f"{name} is received from {sender.name}: its readings are noted where it is counted")
-    known = ", ".join(meter.name for meter in settings.meters)
-    raise RefusedError(f"there is no meter {name} here: wanted {f'one of {known}' if known else 'one that is counted'}")
 
 
 def _wish(zone: ZoneInfo, asked: Typed) -> Wish:
@@ -143,7 +132,8 @@ def _place(settings: Settings, meter: MeterSettings, hold: Callable[[], None]) -
 
 def _report(name: str, wish: Wish, answer: Answer, zone: ZoneInfo) -> list[str]:
     """What was done, and how it stands; the list of all readings where nothing was to be done."""
-    display = f"{name}: the display shows {_number(answer.display_watt_hours, 1)} kWh now"
+    decimals = max(1, anchors.decimals(answer.anchors))
+    display = f"{name}: the display shows {_number(answer.display_watt_hours, decimals)} kWh now"
     if wish.remove is not None and answer.replaced:
         return [f"{name}: {_reading(answer.replaced, zone)} was taken away", display]
     if wish.watt_hours is None:

@@ -130,6 +130,8 @@ class Private:
 def _hidden_words(text: str) -> Iterator[str]:
     for section, given in ini.read(text)[0].items():
         first, _, name = section.partition(" ")
+        if first in NAMES_OF or shown_section(first, name) == HIDDEN:
+            yield name if first in NAMES_OF else section
         kind = KINDS.get(first, first) if name else first
         keys = {key.name: key for key in SECTIONS.get(kind, ())}
         for key, value in given.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from powerpi import gaps
+from powerpi import anchors, gaps
 from powerpi.clock import OLDEST_TIME
 from powerpi.digests import Unit, digest, units
 from powerpi.errors import RefusedError
@@ -74,6 +74,7 @@ def restore(
     store.open(OLDEST_TIME)  # the newest row may be another one now
     means = _fill_means(meter, ledger, source, standing)
     pulses = _counter(counted, own, ledger, standing)
+    _tie_anew(store, standing, pulses - counted)  # before the counter: interrupted in between it does no harm
     store.save_register(pulses, _newest_time(ledger))
     _add_gaps(store, standing.gaps)
     return Restored(rows, means, counted, pulses, standing.offset_kwh, tuple(notes))
@@ -188,6 +189,24 @@ def _counter(counted: int, own: Row | None, ledger: Ledger, standing: Standing) 
     )
     after_rows = counted - own.pulses if own and own.time > standing.pulses_time else 0.0
     return standing.pulses + round(sum(since) + max(0.0, after_rows))
+
+
+def _tie_anew(store: Store, standing: Standing, grown: int) -> None:
+    """Let the readings that were noted here since the source was told its counter go on from one that has `grown`.
+
+    Those that lie above the source's counter have been through this. Raises StoreError.
+    """
+    path = anchors.path_of(store.rrd)
+    own, damaged = anchors.read(path)
+    tied = tuple(
+        anchor._replace(pulses=anchor.pulses + grown)
+        if anchor.time > standing.pulses_time and anchor.pulses < standing.pulses
+        else anchor
+        for anchor in own
+    )
+    if tied != own:
+        with storing(path):
+            anchors.write(path, tied, damaged)
 
 
 def _newest_time(ledger: Ledger) -> int:

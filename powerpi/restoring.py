@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from powerpi import anchors, backup, config, config_copy, facts, files, ini, restore
-from powerpi.anchors import Anchors
 from powerpi.backup_file import BackupFile
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.comparing import Comparison, compare
 from powerpi.errors import ConfigError, StoreError
 from powerpi.folder import FolderLock, is_locked, locked_folder, storing
-from powerpi.keys import SECTIONS
+from powerpi.keys import key_of
 from powerpi.ledger import Ledger
 from powerpi.new_file import NewFile
 from powerpi.progress import Progress
@@ -95,7 +94,7 @@ def _place(text: str) -> Place:
 
 
 def _value(section: str, name: str, sections: Mapping[str, Mapping[str, str]]) -> Any:
-    [key] = [key for key in SECTIONS[section] if key.name == name]
+    key = key_of(section, name)
     try:
         return key.read(sections.get(section, {}).get(name, key.default))
     except ValueError:
@@ -165,7 +164,7 @@ def _restored(source: BackupFile, name: str, place: Place, lock: FolderLock) -> 
         found = restore.restore(
             name, store, ledger, source, _now(source, place), progress=lambda done, total: bar.to(done / max(total, 1))
         )
-    _bring_rest(store.rrd, source.meters[name], found.pulses - found.pulses_before if found else 0)
+    _bring_rest(store.rrd, source.meters[name])
     with Progress(f"Comparing {name}", 1) as bar:
         after = compare(source, name, ledger if store.rrd.exists() else None, bar.to)
     if store.rrd.exists():
@@ -185,7 +184,7 @@ def _now(source: BackupFile, place: Place) -> float:
 
 def _told(found: Restored | None, after: Comparison, zone: ZoneInfo) -> str:
     if found is None:
-        return "the backup knows nothing of it"
+        return "the backup has neither rows nor a counter of it"
     return "; ".join(
         [
             f"{found.rows} rows and {found.means} means came back",
@@ -196,21 +195,17 @@ def _told(found: Restored | None, after: Comparison, zone: ZoneInfo) -> str:
     )
 
 
-def _bring_rest(rrd: Path, saved: Saved, counter_grew: int) -> None:
-    """Bring back readings of the display, and what the sender of a received meter said. Raises StoreError."""
+def _bring_rest(rrd: Path, saved: Saved) -> None:
+    """Bring back readings of the display that are not known here, and what the sender of a received meter said.
+
+    Raises StoreError.
+    """
     path = anchors.path_of(rrd)
     own, damaged = anchors.read(path)
-    whole = joined(saved.readings, own, counter_grew)
+    whole = anchors.merged([*saved.readings, *own])
     if whole != own:
         with storing(path):
             anchors.write(path, whole, damaged)
     told = rrd.with_suffix(".mirrored")
     if saved.received_from and saved.facts and not told.exists():
         facts.write(told, saved.facts)
-
-
-def joined(theirs: Anchors, own: Anchors, counter_grew: int) -> Anchors:
-    """The readings of a backup, and those that were noted here since: their counter has grown by what came back."""
-    saved = {anchor.place for anchor in theirs}
-    since = [anchor for anchor in own if anchor.place not in saved]
-    return anchors.merged([*theirs, *(anchor._replace(pulses=anchor.pulses + counter_grew) for anchor in since)])

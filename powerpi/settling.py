@@ -11,7 +11,7 @@ from typing import NamedTuple
 from powerpi import arrival, config, files, predecessor
 from powerpi.errors import ConfigError, ServerError, StoreError
 from powerpi.filling import filled
-from powerpi.keys import SECTIONS, Key
+from powerpi.keys import Key, key_of
 from powerpi.predecessor import Predecessor
 
 METER = "house"
@@ -21,7 +21,6 @@ QUESTIONS = {
     "imp_per_kwh": "Meter constant, printed on the meter in imp/kWh",
     "gpio": "GPIO that S0+ is wired to (GPIO24 is pin 18)",
 }
-KEYS = {key.name: key for key in SECTIONS["meter"]}
 
 
 class Wishes(NamedTuple):
@@ -97,7 +96,7 @@ def _meter(wishes: Wishes, old: Predecessor | None) -> Mapping[str, str]:
     values |= {name: wished for name in DEFAULTS if (wished := getattr(wishes, name)) is not None}
     missing = [name for name in DEFAULTS if name not in values]
     if missing and sys.stdin.isatty():
-        return values | {name: _asked(KEYS[name], QUESTIONS[name], DEFAULTS[name]) for name in missing}
+        return values | {name: _asked(key_of("meter", name), QUESTIONS[name], DEFAULTS[name]) for name in missing}
     for name in missing:
         print(f"nobody said {name}: it is {DEFAULTS[name]}, as usual; if that is wrong, change it in {wishes.config}")
     return values | {name: DEFAULTS[name] for name in missing}

@@ -18,12 +18,13 @@ from zoneinfo import ZoneInfo
 
 from powerpi import old_rrd, store
 from powerpi.csv_forms import KWH, READING, WATTS, Entry, Faults, Form, Table, decoded
-from powerpi.errors import DataError, StoreError
+from powerpi.errors import DataError, PowerPiError, StoreError
 from powerpi.intervals import END, Intervals, intervals, is_at_end, timed
 from powerpi.units import WATT_HOURS_PER_KWH, watts
 
 HEAD_BYTES = 1024
 LINES_TOLD = 1000  # between two calls of `progress`
+ON_DISK = Path("/var/tmp")  # noqa: S108 (what is made there has a name that nobody can guess)
 OWN_SOURCE = "pulses"  # of an RRD of PowerPi
 IN_WORDS = {KWH: "kWh", WATTS: "W", READING: "kWh on the meter's display"}
 Progress = Callable[[float], None]  # hears which share of the file is read
@@ -48,22 +49,30 @@ class Loaded(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file to read from its beginning, more than once; `-` is standard input. Raises DataError."""
+    """A file to read from its beginning, more than once; `-` is standard input.
+
+    Raises DataError where it cannot be opened, StoreError for what the disk says later.
+    """
     try:
         with open(sys.stdin.fileno() if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
             if file.seekable():
                 yield file
                 return
-            with tempfile.TemporaryFile() as copy:
+            with tempfile.TemporaryFile(dir=_roomy()) as copy:
                 shutil.copyfileobj(file, copy)
                 copy.seek(0)
                 yield copy
-    except DataError:
+    except PowerPiError:
         raise
     except OSError as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) and error.filename == str(path):
+        if error.filename == str(path):
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
-        raise
+        raise StoreError(f"{error.filename or path}: {error.strerror}") from error
+
+
+def _roomy() -> Path | None:
+    """Where large files may be for a while: on the disk, as /tmp may be in memory; None: where TMPDIR says."""
+    return ON_DISK if "TMPDIR" not in os.environ and os.access(ON_DISK, os.W_OK | os.X_OK) else None
 
 
 def load(file: IO[bytes], wanted: Wanted, progress: Progress = lambda _: None) -> Loaded:
@@ -80,7 +89,8 @@ def load(file: IO[bytes], wanted: Wanted, progress: Progress = lambda _: None) -
 
 
 def _load_rrd(file: IO[bytes], wanted: Wanted, progress: Progress) -> Loaded:
-    with tempfile.TemporaryDirectory(prefix="powerpi-import-") as folder:  # the file itself may be closed to this user
+    # a copy, for the file itself may be closed to this user
+    with tempfile.TemporaryDirectory(prefix="powerpi-import-", dir=_roomy()) as folder:
         rrd, xml = Path(folder) / "copy.rrd", Path(folder) / "copy.xml"
         with rrd.open("wb") as copy:
             shutil.copyfileobj(file, copy)

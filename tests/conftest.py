@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from gpiozero.pins.pi import PiPin
 
 from powerpi import door
+from powerpi.building import Parts
 from powerpi.clock import Clock
 from powerpi.errors import NobodyError
 from powerpi.lines import LINE_EVENT, RISING_EDGE
@@ -118,6 +120,20 @@ def wait_for_door(folder: Path) -> None:
         else:
             return
     raise AssertionError("the door never opened")
+
+
+@contextmanager
+def counting_with_door(parts: Parts, folder: Path) -> Iterator[None]:
+    """Let a daemon's parts count and answer at the door of a state folder meanwhile."""
+    parts.counting.start()
+    parts.door.start()
+    try:
+        wait_for_door(folder)
+        yield
+    finally:
+        parts.door.stop()
+        parts.counting.stop()
+        parts.reader.close()
 
 
 @pytest.fixture

@@ -120,8 +120,11 @@ def test_a_reading_between_two_pulses_stands_until_the_second_one() -> None:
     # one pulse is 100 Wh at 10 imp/kWh: it was read three quarters on the way to the 51st
     shown = [anchors.watt_hours(noted, pulses, 10, 0) for pulses in (50, 51, 52)]
     assert shown == pytest.approx([100_000, 100_025, 100_125])
+    # it was read when the 51st was overdue: a whole pulse on the way
+    noted = (Anchor(1_700_000_000, 100_000.0, 51.0),)
+    assert [anchors.watt_hours(noted, pulses, 10, 0) for pulses in (50, 51, 52)] == [100_000, 100_000, 100_100]
     # a counter that lost pulses after all is behind, and the display with it
-    assert anchors.watt_hours(noted, 48, 10, 0) == pytest.approx(100_000 - 275)
+    assert anchors.watt_hours(noted, 48, 10, 0) == pytest.approx(100_000 - 300)
 
 
 def test_the_display_never_goes_back_while_nothing_is_missing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
-from conftest import START, HandClock, Line, wait_for_door
+from conftest import START, HandClock, Line, counting_with_door
 
 from powerpi import door, draft
 from powerpi.building import Fate, Parts, build
@@ -32,13 +32,8 @@ def parts(settings: Settings, line: Line, clock: HandClock) -> Iterator[Parts]:
     for _ in range(10):
         line.pulse(clock.now + 10)
     parts.counting.turn()
-    parts.counting.start()
-    parts.door.start()
-    wait_for_door(settings.state)
-    yield parts
-    parts.door.stop()
-    parts.counting.stop()
-    parts.reader.close()
+    with counting_with_door(parts, settings.state):
+        yield parts
 
 
 def test_rows_are_written_for_whoever_asks(parts: Parts, settings: Settings) -> None:

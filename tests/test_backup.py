@@ -295,11 +295,17 @@ def test_one_without_the_rows_of_a_damaged_file_says_so_and_takes_no_other_ones_
     conf.write_text(conf.read_text() + "[backup]\nkeep = 1\n")
     House(state, "shed").write(10)
     backup.make(conf, None, force=False)
+    good = conf.parent / "a.zip"
+    backup.make(conf, good, force=False)
     (state / "other.rrd").write_bytes(b"RRD\0of another program")
     with locked_folder(state):  # while a PowerPi runs, which is about to set it aside
         (state / "house.rrd").write_bytes(b"no rrd")
         monkeypatch.setattr("time.time", lambda: float(START))
         assert backup.make(conf, None, force=False) == 1
+        with pytest.raises(StoreError, match=r"a.zip stays as it was, it may know more"):
+            backup.make(conf, good, force=True)
+    assert compare(opened(good), "house", None).rows == 199
+    assert names(good.parent).count("a.zip.new") == 0
     assert f"; its rows are not in the backup: {state}/house.rrd is not an RRD\n" in capfd.readouterr().err
     assert len(names(state / "backups")) == 2
     assert opened(state / "backups" / f"powerpi-{host_name()}-20231114T221320Z.zip").head.meters == ("house", "shed")
@@ -433,6 +439,13 @@ def test_a_damaged_one_ends_with_65_and_one_sentence(made: Path, conf: Path, cap
 
 
 # ---------------------------------------------------------------- every week
+
+
+def test_what_has_no_end_is_not_waited_for(conf: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(StoreError, match=f"{path} is no file: wanted one that is on a disk"):
+            backup.verify(conf, path)
 
 
 def test_the_units_are_what_systemd_wants_and_run_the_command(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import START, ClockedFactory, HandClock, Line, wait_for_door
+from conftest import START, ClockedFactory, HandClock, Line, counting_with_door
 
 from powerpi import check_meters, contacts, register
 from powerpi.building import Fate, Parts, build
@@ -44,13 +44,8 @@ def factory(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> ClockedFactory
 def parts(settings: Settings, line: Line) -> Iterator[Parts]:
     parts = build(settings, line.factory, line.clock, Fate())
     line.pin = parts.pins[0]
-    parts.counting.start()
-    parts.door.start()
-    wait_for_door(settings.state)
-    yield parts
-    parts.door.stop()
-    parts.counting.stop()
-    parts.reader.close()
+    with counting_with_door(parts, settings.state):
+        yield parts
 
 
 def no_sleep(seconds: float) -> None:

@@ -266,6 +266,11 @@ def test_check_watch_of_a_meter_that_is_none_ends_with_65(conf: Path, capsys: St
     assert "--meter 'garage': wanted one of the meters that are counted here, house, pump" in capsys.readouterr().err
 
 
+def test_check_of_one_meter_is_for_watching(conf: Path, capsys: Streams) -> None:
+    assert check(conf, "--meter", "house") == 2
+    assert "--meter goes with --watch alone" in capsys.readouterr().err
+
+
 def test_check_watch_and_report_are_two_things(conf: Path, capsys: Streams) -> None:
     assert asked("check", "--watch", "--report") == 2
     assert "not allowed with" in capsys.readouterr().err

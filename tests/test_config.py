@@ -24,7 +24,7 @@ from powerpi.config import (
     load,
     parse,
 )
-from powerpi.errors import ConfigError
+from powerpi.errors import ConfigError, DataError
 from powerpi.keys import GET_PHP, POWERPI, SECTIONS, Key, heading
 from powerpi.passwords import read_hash
 
@@ -77,6 +77,16 @@ def test_backups_go_into_the_state_folder_and_eight_are_kept_unless_told_otherwi
 
 def test_sample_gives_the_defaults() -> None:
     assert load(SAMPLE) == parse(METER)
+
+
+def test_a_meter_that_is_not_counted_here_is_told_from_one_that_is() -> None:
+    meters = "[meter house]\ngpio = 24\n[mirror]\naccept = yes\n"
+    settings = config.parse(f"{meters}[mirror pi-hq]\npassword_hash = {HASH}\nmeters = house as hut\n")
+    assert settings.counted("house", "go there") is settings.meters[0]
+    with pytest.raises(DataError, match="hut is received from pi-hq: go there"):
+        settings.counted("hut", "go there")
+    with pytest.raises(DataError, match=r"no meter 'attic' here: wanted one that is counted here \(house\)"):
+        settings.counted("attic", "go there")
 
 
 def test_sample_names_every_key_with_its_default_and_no_other() -> None:

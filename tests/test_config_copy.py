@@ -43,6 +43,12 @@ def test_a_section_that_lost_its_password_is_a_comment_that_says_so() -> None:
     assert (settings.push, settings.store.flush_seconds) == (None, 60)
 
 
+def test_so_is_one_whose_password_stands_below_its_name() -> None:
+    copy = plain(METER + PUSH.replace("= hunter2 blue", "=\n  hunter2\n  blue"))
+    assert left_out(copy) == [("push", "password")]
+    assert config.parse(copy).push is None
+
+
 def test_it_is_whole_again_with_a_new_password() -> None:
     copy = plain(METER + PUSH)
     again = copy.replace("#password =", "password = new")
@@ -82,6 +88,9 @@ def test_what_is_left_of_a_mirror_without_meters_says_what_it_lacks() -> None:
         "[push]\nuser = x\n  password = S3CR3T\n",
         "[push]\npassword S3CR3T\n",
         "[push]\nurl = https://pi:S3CR3T@power.example.org/\n",
+        "[push]\nurl =\n  https://pi:S3CR3T@power.example.org/\n",
+        "[push]\n# url = https://pi:S3CR3T@power.example.org/\n",
+        "[push]\npassword S3CR3T\n  S3CR3T\n",
         "[push]\n# password = S3CR3T\n",
         "[push]\n; my pw is S3CR3T\n",
         "[push]\npassword = S3CR3T\nuser = S3CR3T\n",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import START, ClockedFactory, HandClock, Line, wait_for_door
+from conftest import START, ClockedFactory, HandClock, Line, counting_with_door
 
 from powerpi import contacts
 from powerpi.building import Fate, Parts, build
@@ -31,13 +31,8 @@ def parts(settings: Settings, line: Line) -> Iterator[Parts]:
     """A daemon's parts, of which counting and door run."""
     parts = build(settings, line.factory, line.clock, Fate())
     line.pin = parts.pins[0]
-    parts.counting.start()
-    parts.door.start()
-    wait_for_door(settings.state)
-    yield parts
-    parts.door.stop()
-    parts.counting.stop()
-    parts.reader.close()
+    with counting_with_door(parts, settings.state):
+        yield parts
 
 
 def use_factory(monkeypatch: pytest.MonkeyPatch, factory: object) -> None:

@@ -205,7 +205,7 @@ def test_the_map_lists_the_rooms_in_the_order_of_imports() -> None:
 # ---------------------------------------------------------------- faults
 
 
-def tests_there_are() -> set[str]:
+def all_tests() -> set[str]:
     """Names of all test functions, and of the classes whose steps hypothesis plays."""
     sources = (path.read_text(encoding="utf-8") for path in (TOP / "tests").glob("test_*.py"))
     named = re.compile(r"^(?:def )?(test_\w+|Test\w+)", flags=re.MULTILINE)
@@ -223,7 +223,7 @@ def test_every_fault_has_a_promise_a_test_that_exists_and_a_figure() -> None:
         named = re.findall(r"`(\w+)`", proof)
         in_vm = re.findall(r"VM: (\w+)", proof)
         assert named or in_vm, fault
-        assert set(named) <= tests_there_are(), fault
+        assert set(named) <= all_tests(), fault
         assert set(in_vm) <= scenarios_there_are(), fault
         assert promise, fault
         assert measured, fault

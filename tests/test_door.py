@@ -79,6 +79,23 @@ def test_a_refusal_is_its_sentence(folder: Path) -> None:
         ask(folder, "refuse", value=5)
 
 
+def test_no_value_ends_the_thread_that_answers(folder: Path) -> None:
+    deaths: list[BaseException] = []
+    handlers = {"float": lambda request: float(request["value"]), "refuse": refuse}
+    made = Door(folder, handlers, lambda _, death: deaths.append(death))
+    made.start()
+    try:
+        wait_until((folder / "door").is_socket)
+        with pytest.raises(RefusedError, match="too large"):
+            ask(folder, "float", value=10**400)
+        with pytest.raises(RefusedError, match="no room for \ud800"):  # half a character, which no text can hold
+            ask(folder, "refuse", value="\ud800")
+        assert ask(folder, "float", value=1) == 1
+    finally:
+        made.stop()
+    assert not deaths
+
+
 @pytest.mark.usefixtures("opened")
 def test_what_is_not_known_or_incomplete_is_refused(folder: Path) -> None:
     with pytest.raises(RefusedError, match="does not know what is asked"):
@@ -103,6 +120,25 @@ def test_a_caller_who_says_nothing_is_hung_up_on(folder: Path, monkeypatch: pyte
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent, door._short(folder) as path:
         silent.connect(str(path))
         assert ask(folder, "echo", value=1) == 1
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_caller_who_says_one_letter_after_the_other_is_hung_up_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "REQUEST_SECONDS", 0.3)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as slow, door._short(folder) as path:
+        slow.connect(str(path))
+
+        def is_hung_up_on() -> bool:
+            try:
+                slow.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        wait_until(is_hung_up_on)
+    assert ask(folder, "echo", value=1) == 1
 
 
 def test_nobody_at_home_is_said(folder: Path) -> None:

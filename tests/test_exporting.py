@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from array import array
@@ -112,6 +113,20 @@ def test_wrong_wishes_are_one_sentence(settings: Settings, changes: dict[str, st
 def test_a_meter_of_which_nothing_is_stored_is_told(settings: Settings) -> None:
     with pytest.raises(StoreError, match="nothing is stored of house yet"):
         exporting.run(settings, WANTED)
+
+
+def test_who_may_not_look_into_the_state_folder_is_told_what_to_do(settings: Settings, store: Store) -> None:
+    assert store.last_row
+    settings.state.chmod(0)
+    if not os.geteuid():
+        os.seteuid(65534)  # root may look everywhere
+    try:
+        with pytest.raises(StoreError, match=r"may not be read by this user; try it with sudo$"):
+            exporting.run(settings, WANTED)
+    finally:
+        if not os.getuid():
+            os.seteuid(0)
+        settings.state.chmod(0o700)
 
 
 def test_a_received_meter_has_the_constant_that_its_sender_tells(

@@ -67,6 +67,22 @@ def test_files_set_aside_never_meet(tmp_path: Path) -> None:
     assert all(path.name.startswith("small.damaged-") for path in kept)
 
 
+def test_lines_that_cannot_be_read_are_passed_over_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+
+    def number(line: str) -> int | None:
+        return int(line) if line.strip().isdecimal() else None
+
+    assert files.decoded(path, number) == ([], False)
+    path.write_text("1\n0\n")
+    assert files.decoded(path, number) == ([1, 0], False)
+    path.write_text("1\nx\n0\n")
+    assert files.decoded(path, number) == ([1, 0], True)
+    files.rewrite(path, "3\n", damaged=True)
+    [aside] = tmp_path.glob("small.damaged-*")
+    assert (path.read_text(), aside.read_text()) == ("3\n", "1\nx\n0\n")
+
+
 def test_what_cannot_be_synced_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.sync_file(tmp_path / "nothing")

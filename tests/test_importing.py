@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
-from conftest import SHARED, START, HandClock, Line, wait_for_door
+from conftest import SHARED, START, HandClock, Line, counting_with_door, wait_for_door
 from pair import PASSWORD, SENDER, Mirroring, Pi, assert_equal_ends
 from pytest import approx
 
-from powerpi import cli, draft, export, importing
+from powerpi import cli, draft, export, gaps, importing
 from powerpi.building import Fate, Parts, build
 from powerpi.config import Settings, parse
 from powerpi.digests import Unit
@@ -152,10 +152,12 @@ def test_what_has_no_room_is_told_and_the_rest_taken(settings: Settings, capfd: 
 
 @pytest.mark.usefixtures("store")
 def test_rows_after_the_newest_are_taken_while_nobody_counts(settings: Settings) -> None:
+    gaps.Session(settings.state).end(gaps.STOPPED)
     imported(settings, b"hour,kwh\n2023-11-15T10:00,1\n2023-11-15T11:00,2\n")
     again = Store(settings.state, "house", 20, Lock())
     assert again.open(START) == (42, [])
     assert again.last_row == Row(1_700_049_600, 42.0)  # 12:00 of that day
+    assert gaps.read(again.rrd.with_suffix(".gaps")) == ((gaps.Gap(START, 1_700_049_600, gaps.STOPPED),), False)
     assert watt_hours(settings, "day")[-1] == approx(3000)
     again.write([Row(1_700_049_700, 42.5), Row(1_700_049_710, 43.5)])  # and counting goes on behind a gap
     assert watt_hours(settings, "day")[-1] == approx(3001)
@@ -299,14 +301,8 @@ def parts(settings: Settings, line: Line, clock: HandClock) -> Iterator[Parts]:
     line.pin = parts.pins[0]
     line.pulses([clock.now + 10 * n for n in range(1, 11)])
     parts.counting.turn()
-    parts.counting.start()
-    parts.door.start()
-    with locked_folder(settings.state):
-        wait_for_door(settings.state)
+    with locked_folder(settings.state), counting_with_door(parts, settings.state):
         yield parts
-        parts.door.stop()
-        parts.counting.stop()
-        parts.reader.close()
 
 
 def test_a_powerpi_that_runs_takes_it_in_and_goes_on(
@@ -367,7 +363,9 @@ def test_a_powerpi_that_ends_while_it_is_asked_leaves_nothing_half_done(
             store.adopt(draft.path_of(store.rrd))
         raise SystemExit  # before it could answer, as when it is killed
 
-    door = Door(settings.state, {"health": lambda _: {}, "flush": lambda _: True, "adopt": adopt}, lambda _name, _death: None)
+    door = Door(
+        settings.state, {"health": lambda _: {}, "flush": lambda _: True, "adopt": adopt}, lambda _name, _death: None
+    )
     door.start()
     try:
         wait_for_door(settings.state)

@@ -12,11 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from powerpi import passwords
-from powerpi.keys import GET_PHP, HEADINGS, POWERPI, SECTIONS, Key, heading
+from powerpi.keys import GET_PHP, HEADINGS, POWERPI, SECTIONS, Key, heading, key_of
 from powerpi.passwords import MOST_CHARACTERS, read_hash
 from powerpi.values import ALL
 
-KEYS = {(section, key.name): key for section, keys in SECTIONS.items() for key in keys}
+KEYS = {(section, key.name): key_of(section, key.name) for section, keys in SECTIONS.items() for key in keys}
 HASH = passwords.hashed("geheim", 10)
 
 

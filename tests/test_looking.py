@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HandClock, Line, wait_for_door
+from conftest import HandClock, Line, counting_with_door, wait_for_door
 
 from powerpi import __version__, door
 from powerpi.building import Fate, Parts, build
@@ -23,14 +23,9 @@ def settings(tmp_path: Path) -> Settings:
 def parts(settings: Settings, line: Line) -> Iterator[Parts]:
     parts = build(settings, line.factory, line.clock, Fate())
     line.pin = parts.pins[0]
-    parts.door.start()
-    parts.counting.start()
-    wait_for_door(settings.state)
-    parts.counting.flush(5)
-    yield parts
-    parts.door.stop()
-    parts.counting.stop()
-    parts.reader.close()
+    with counting_with_door(parts, settings.state):
+        parts.counting.flush(5)
+        yield parts
 
 
 def test_it_tells_how_it_is(parts: Parts, settings: Settings) -> None:

@@ -37,8 +37,9 @@ def test_it_has_its_name_when_all_of_it_is_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"half"
 
 
-def test_others_may_not_read_it(tmp_path: Path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_its_group_may_read_it_and_others_may_not(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
     try:
         with NewFile(tmp_path / "a.zip"):
             pass

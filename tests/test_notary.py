@@ -193,6 +193,20 @@ def test_while_the_disk_refuses_nothing_is_noted(house: House) -> None:
     assert house.shown == pytest.approx(12_345_600)
 
 
+def test_nor_while_the_counter_alone_is_refused(house: House) -> None:
+    register = house.settings.state / "house.register"
+    register.rename(register.with_name("away"))
+    register.mkdir()
+    house.line.pulse(house.line.clock.now + 3)  # makes no row yet: the counter alone knows it
+    with pytest.raises(RefusedError, match=r"^what was counted cannot be written just now"):
+        house.note(12345.6)
+    assert house.shown < 8_000
+    register.rmdir()
+    register.with_name("away").rename(register)
+    house.note(12345.6)
+    assert house.shown == pytest.approx(12_345_600)
+
+
 def test_what_is_doubtful_is_asked_about_and_nothing_is_noted(house: House) -> None:
     answer = house.note(12345.6, sure=False)
     assert answer.question == "12345.6 kWh is 12338.5 kWh more than was counted, by which it would be 7.1 kWh"

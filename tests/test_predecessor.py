@@ -98,6 +98,15 @@ def test_values_that_will_not_do_are_named_and_the_others_are_taken(tmp_path: Pa
     assert "pw" not in old.said[2]
 
 
+def test_what_is_quoted_stays_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.ini").write_text("[smartmeter]\nimpkwh = 1\x1b[2J\n  [viewer eve]\n")
+    found = find(tmp_path)
+    assert found
+    assert found.meter == {}
+    [said] = found.said
+    assert said.startswith("not taken: [smartmeter] impkwh = 1?[2J?[viewer eve]; imp_per_kwh wants ")
+
+
 def test_comments_behind_values_and_other_letters_are_borne(tmp_path: Path) -> None:
     old = found(tmp_path, "[SmartMeter]\nImpKwh: 800 # printed on it\n[GPIO]\nport = '5' ; BCM\nnonsense\n")
     assert old.meter == {"gpio": "5", "imp_per_kwh": "800"}

@@ -181,6 +181,15 @@ def test_news_is_sent_at_once_unless_the_mirror_is_away(trial: Trial) -> None:
     assert trial.wait() == wait - 1
 
 
+def test_news_that_comes_in_the_middle_of_a_round_is_sent_right_after_it(trial: Trial) -> None:
+    trial.push._hang_up = trial.push.send_soon  # the end of a round: what it told is older
+    trial.after(0)
+    trial.push._hang_up = trial.pi.peer.close
+    trial.pi.write(6)
+    trial.after(1)  # and not after 60 s
+    trial.assert_equal()
+
+
 def test_nothing_is_sent_before_the_clock_is_trusted(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "powerpi.push")
     trial.clock.is_trusted = False

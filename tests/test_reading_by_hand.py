@@ -84,6 +84,10 @@ def test_a_reading_is_noted_and_told(desk: Desk) -> None:
     assert desk.noted() == (Anchor(NOW, 12_345_600.0, 10_800.0),)
 
 
+def test_the_display_is_told_with_its_own_decimals(desk: Desk) -> None:
+    assert desk.reading("house", "12345.678")[1][-1] == "house: the display shows 12345.678 kWh now"
+
+
 def test_a_reading_noted_earlier_leads_to_what_the_display_shows_now(desk: Desk) -> None:
     # ten hours at 360 W since then
     assert desk.reading("house", "100.5", "--at", "2026-11-26T08:30")[1] == [
@@ -147,7 +151,7 @@ def test_a_meter_that_was_never_counted_can_have_its_first_reading(desk: Desk) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["garage", "5"], "there is no meter garage here: wanted one of house, shed"),
+        (["garage", "5"], "there is no meter 'garage' here: wanted one that is counted here (house, shed)"),
         (["hut", "5"], "hut is received from pi-hq: its readings are noted where it is counted"),
         (["house", "12.345"], "'12.345' may be 12.345 kWh or 12345 kWh"),
         (["house", "much"], "'much' is no reading: wanted kWh"),
@@ -222,6 +226,15 @@ def test_a_doubtful_reading_is_asked_about(desk: Desk, typed: str, code: int, mo
     )
     assert len(desk.noted()) == (1 if code else 2)
     assert said == ("nothing was changed\n" if code else "")
+
+
+def test_so_is_one_before_any_row_is_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.reading("shed", "5")
+    clock = iter(range(NOW + 10, NOW + 1000, 5))  # it takes somebody a while to answer
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
+    assert desk.reading("shed", "5000")[0] == 0
+    assert [anchor.watt_hours for anchor in desk.noted("shed")] == [5_000, 5_000_000]
 
 
 def test_without_a_keyboard_a_doubtful_reading_takes_a_yes(desk: Desk) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Line, wait_for_door
+from conftest import Line, counting_with_door
 
 from powerpi import __version__, contacts, passwords, report
 from powerpi.building import Fate, build
@@ -79,7 +79,7 @@ def test_a_secret_of_any_form_is_hidden_also_where_the_configuration_is_wrong(
     assert MARKER not in told.out + told.err
 
 
-@pytest.mark.parametrize(
+WRONG_PLACES = pytest.mark.parametrize(
     "line",
     [
         f"pasword = {MARKER}",  # a key that is none
@@ -92,8 +92,18 @@ def test_a_secret_of_any_form_is_hidden_also_where_the_configuration_is_wrong(
     ],
     ids=["key", "line", "url", "url with slash", "section", "viewer", "sender"],
 )
+
+
+@WRONG_PLACES
 def test_secrets_in_the_wrong_place_are_hidden_in_the_configuration(line: str) -> None:
     assert MARKER not in "\n".join(configuration(f"[push]\n{line}\n"))
+
+
+@WRONG_PLACES
+def test_and_so_they_are_where_it_is_told_what_is_wrong(line: str, tmp_path: Path, capsys: Streams) -> None:
+    assert report.run(written(tmp_path, f"[push]\n{line}\n"), 0) == 78
+    told = capsys.readouterr()
+    assert MARKER not in told.out + told.err
 
 
 def test_what_is_no_secret_is_told_as_it_is_written() -> None:
@@ -156,14 +166,9 @@ def counted(tmp_path: Path, line: Line) -> Iterator[Path]:
         parts = build(settings, line.factory, line.clock, Fate())
         line.pin = parts.pins[0]
         line.pulses(1010.0 + 10 * number for number in range(12))
-        parts.counting.start()
-        parts.door.start()
-        wait_for_door(settings.state)
-        parts.counting.flush(5)
-        yield path
-        parts.door.stop()
-        parts.counting.stop()
-        parts.reader.close()
+        with counting_with_door(parts, settings.state):
+            parts.counting.flush(5)
+            yield path
 
 
 def test_the_health_of_pulses_is_that_of_the_powerpi_that_runs(counted: Path, capsys: Streams) -> None:

@@ -12,7 +12,8 @@ import pytest
 from conftest import START, HandClock
 from pair import STATE, Mirroring, Pi, assert_equal_ends, known_rows
 
-from powerpi import gaps, restore
+from powerpi import anchors, gaps, restore
+from powerpi.anchors import Anchor
 from powerpi.digests import Unit, units
 from powerpi.errors import PeerError, RefusedError
 from powerpi.gaps import Gap
@@ -183,6 +184,23 @@ def test_a_new_card_that_has_counted_keeps_what_it_counted(tmp_path: Path, mirro
     assert mirroring.meter().pulses == 924
 
 
+def test_what_its_display_was_read_to_show_still_holds(tmp_path: Path, mirroring: Mirroring, pi: Pi) -> None:
+    new = new_card(tmp_path, mirroring)
+    write(new, 100, 0.25, after=86400, counted=3)
+    noted = anchors.path_of(new.store.rrd)
+    first, second = Anchor(START + 86_900, 777_000.0, 100.25), Anchor(START + 87_400, 777_100.0, 200.25)
+    anchors.write(noted, [first, second], damaged=False)
+    before = anchors.watt_hours((first, second), 204, 1000, 0)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CutError):  # killed before the counter is on disk
+        patch.setattr(new.store, "save_register", cut)
+        restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=lambda *_: None)
+    for _ in range(2):
+        assert fetch(new).pulses == 924
+        whole, _ = anchors.read(noted)
+        assert whole == (first._replace(pulses=820.25), second._replace(pulses=920.25))  # 720 came back
+        assert anchors.watt_hours(whole, 924, 1000, 0) == before
+
+
 def test_it_makes_no_difference_that_it_has_pushed_meanwhile(tmp_path: Path, mirroring: Mirroring, pi: Pi) -> None:
     new = new_card(tmp_path, mirroring)
     write(new, 100, 0.25, after=86400, counted=3)
@@ -348,6 +366,10 @@ def test_rows_that_have_no_room_here_any_more_are_left(tmp_path: Path, mirroring
 
 class CutError(Exception):
     """Somebody presses Ctrl-C."""
+
+
+def cut(*_: object) -> None:
+    raise CutError
 
 
 @pytest.mark.parametrize("after", [1, 2])

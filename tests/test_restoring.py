@@ -238,10 +238,16 @@ def test_what_the_disk_makes_of_it_is_told(
     assert "; different here: 1, the first of 2023-11-14 23:21:40" in capfd.readouterr().out
 
 
-def test_a_restored_reading_keeps_its_place() -> None:
-    saved, newer, other = Anchor(1, 10.0, 1.0), Anchor(2, 20.0, 5.0), Anchor(1, 11.0, 1.0)
-    assert restoring.joined((saved,), (other, newer), 100) == (saved, newer._replace(pulses=105.0))
-    assert restoring.joined((), (), 7) == ()
+def test_a_reading_that_was_put_right_since_stays_right(old: House, tmp_path: Path) -> None:
+    path = old.folder / "house.readings"
+    first, second = Anchor(START + 10, 10.0, 1.0), Anchor(START + 20, 20.0, 2.0)
+    anchors.write(path, [first, second], damaged=False)
+    file = save(old)
+    put_right = first._replace(watt_hours=11.0)
+    anchors.write(path, [put_right], damaged=False)
+    for _ in range(2):
+        assert restoring.from_file(config_in(tmp_path, old.folder), file) == 0
+        assert anchors.read(path)[0] == (put_right, second)
 
 
 # ---------------------------------------------------------------- without a configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -14,7 +15,7 @@ from conftest import SHARED
 from pytest import approx
 
 from powerpi import store
-from powerpi.errors import DataError
+from powerpi.errors import DataError, StoreError
 from powerpi.source_file import Loaded, Wanted, load, opened, spaced
 
 BEGIN = 1_700_000_400
@@ -130,6 +131,37 @@ def test_a_pipe_can_be_read_twice(tmp_path: Path) -> None:
     writer.start()
     with opened(pipe) as file:
         assert len(load(file, Wanted(None, None, ZoneInfo("UTC"), 1000.0)).intervals) == 2
+    writer.join(10)
+
+
+def test_a_disk_that_is_full_while_it_is_read_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "power.rrd").write_bytes(b"")
+
+    def fill() -> None:
+        with opened(tmp_path / "power.rrd"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a copy does
+
+    with pytest.raises(StoreError, match=r"power\.rrd: No space left on device$"):
+        fill()
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_is_large_is_kept_on_the_disk_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    disk, elsewhere, pipe = tmp_path / "disk", tmp_path / "elsewhere", tmp_path / "pipe"
+    disk.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setattr("powerpi.source_file.ON_DISK", disk)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.delenv("TMPDIR", raising=False)
+    if told:
+        monkeypatch.setenv("TMPDIR", str(elsewhere))
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"time,kwh\n2026-11-26,1\n"), daemon=True)
+    writer.start()
+    with opened(pipe) as file:
+        assert Path(f"/proc/self/fd/{file.fileno()}").readlink().parent == (elsewhere if told else disk)
     writer.join(10)
 
 
