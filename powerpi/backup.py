@@ -42,7 +42,7 @@ def make(conf: Path, file: Path | None, force: bool) -> int:
     if file == STANDARD_OUTPUT:
         return _make_on_standard_output(settings, copy)
     if file is not None:  # root may write where the owner of the state folder may not
-        with NewFile(file, force) as new, as_owner(settings.state):
+        with NewFile(file, force, closed=settings.state) as new, as_owner(settings.state):
             whole = _save(settings, copy, new.file, file)
             if not whole and os.path.lexists(file):
                 raise StoreError(f"{file} stays as it was, it may know more; wanted another name for what there is now")

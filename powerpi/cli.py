@@ -3,7 +3,7 @@
 Exit codes are those of sysexits.h where there is one: 0 asked to stop or all is well, 1 a thread died or a check
 failed, 2 wrong arguments, 65 a password, a reading or a file will not do, 69 a pin, a port or the mirror cannot be
 used or a package is missing, 74 the store refused, 78 the configuration is wrong, 130 interrupted before it had
-started.
+started, 141 whoever reads what is written had enough.
 """
 
 from __future__ import annotations
@@ -22,6 +22,46 @@ from powerpi.user import become_owner
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    _fill_streams()
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_output()
+        return 141  # as a shell tells SIGPIPE
+    except OSError as error:
+        if not _give_up_output():
+            raise
+        print(f"powerpi: standard output: {error.strerror}", file=sys.stderr)
+        return os.EX_IOERR
+
+
+def _fill_streams() -> None:
+    """Have all three streams, also where whoever started this closed some: the next file would take their numbers.
+
+    As with the tools of GNU, reading and writing there fails; what goes to standard error is lost.
+    """
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY))
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _give_up_output() -> bool:
+    """Whether standard output takes no more; then what is left for it is dropped, or the end would try it again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     wishes = parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
@@ -32,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"powerpi: {error.source} is wrong:\n{_indented(error)}", file=sys.stderr)
         return os.EX_CONFIG
     except StoreError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise error.__cause__ from None
         print(f"powerpi: {error}", file=sys.stderr)
         return os.EX_IOERR
     except DataError as error:

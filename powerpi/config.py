@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,18 +12,15 @@ from zoneinfo import ZoneInfo
 
 from powerpi import ini
 from powerpi.errors import ConfigError, DataError, shown
+from powerpi.faults import Fault, Faults, fault, value_shown
 from powerpi.hosts import is_local
-from powerpi.keys import GET_PHP, SECTIONS, Key
+from powerpi.keys import GET_PHP, NAMED, SECTIONS, key_of, kind_of
 from powerpi.passwords import PasswordHash
 from powerpi.values import NAME
 
 DEFAULT_PATH = Path("/etc/powerpi.conf")
 RESERVED_NAMES = ("api", "health", "help", "lock", "static")  # paths and files of our own
-HIDDEN = "********"
-URL_CREDENTIALS = re.compile("//.*@")  # a password may hold any of the signs in between
 CREDENTIALS = ("user", "password")
-EXAMPLES = {"meter": "meter house", "sender": "mirror pi-hq", "viewer": "viewer anna"}  # of sections with a name
-NAMED = {"meter": "meter", "mirror": "sender", "viewer": "viewer"}  # first word of a section to its kind
 
 
 @dataclass(frozen=True)
@@ -131,19 +126,23 @@ def load(path: Path) -> Settings:
     try:
         return parse(path.read_text(encoding="utf-8-sig"))  # Windows' editor puts a mark before the text
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
+        said = f" is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise ConfigError([Fault(f"{path}{said}", f"{path.name}{said}")], str(path)) from error
     except OSError as error:
-        said = f"{path} cannot be read: {error.strerror}; a sample is init/powerpi.conf"
-        raise ConfigError([said], str(path)) from error
+        said = f" cannot be read: {error.strerror}; a sample is init/powerpi.conf"
+        raise ConfigError([Fault(f"{path}{said}", f"{path.name}{said}")], str(path)) from error
     except ConfigError as error:
         raise ConfigError(error.faults, str(path)) from error
 
 
 def parse(text: str) -> Settings:
     """The settings in the text of a configuration file. Raises ConfigError with every fault."""
-    sections, faults = ini.read(text)
+    sections, wrong_lines = ini.read(text)
+    faults = Faults(text)
+    faults += [Fault(line, line) for line in wrong_lines]
     kinds = {name: kind_of(name) for name in sections}
-    faults += _unknown_sections(name for name, kind in kinds.items() if kind not in SECTIONS)
+    for name in [name for name, kind in kinds.items() if kind not in SECTIONS]:
+        faults.unknown_section(name)
     single = {kind: _values(kind, sections.get(kind, {}), faults) for kind in ("powerpi", "store", "backup", "mirror")}
     many = {
         kind: [_named(name, kind, sections[name], faults) for name in sections if kinds[name] == kind]
@@ -153,9 +152,8 @@ def parse(text: str) -> Settings:
     accepting = single["mirror"].get("accept", False)
     faults += _together(many, push, accepting)
     if many["sender"] and "accept" not in sections.get("mirror", {}):
-        faults.append(
-            f"[mirror {many['sender'][0]['name']}]: wanted accept = yes (or no) in a section [mirror] as well"
-        )
+        said = ": wanted accept = yes (or no) in a section [mirror] as well"
+        faults.append(fault(f"mirror {many['sender'][0]['name']}", said))
     if faults:
         raise ConfigError(faults)
     meters = tuple(MeterSettings(**{**values, "label": values["label"] or values["name"]}) for values in many["meter"])
@@ -170,65 +168,44 @@ def parse(text: str) -> Settings:
     )
 
 
-def kind_of(section: str) -> str:
-    """The kind of a section: its first word, but [mirror NAME] is one of its own; "" where there is none such."""
-    first, *name = section.split(maxsplit=1)
-    if name or first in ("meter", "viewer"):
-        return NAMED.get(first, "")
-    return section if section in SECTIONS and section != "sender" else ""  # a blank behind the name is none of it
-
-
 def _push(values: Mapping[str, Any], meters: Iterable[MeterSettings]) -> PushSettings:
     return PushSettings(**{**values, "meters": values["meters"] or tuple(meter.name for meter in meters)})
 
 
-def _named(section: str, kind: str, given: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+def _named(section: str, kind: str, given: Mapping[str, str], faults: Faults) -> dict[str, Any]:
     """The values of one section that has a name."""
     name = section.partition(" ")[2].strip()
     if not NAME.fullmatch(name) or (kind == "meter" and name in RESERVED_NAMES):
         reserved = f" (it is part of URLs and file names), not {', '.join(RESERVED_NAMES)}" if kind == "meter" else ""
-        faults.append(f"[{section}] name {name!r}: wanted 1 to 32 of a-z, 0-9, - and _{reserved}")
+        faults.wrong_name(section, name, f"1 to 32 of a-z, 0-9, - and _{reserved}")
     return {**_values(kind, given, faults, section), "name": name}
 
 
-def _values(kind: str, given: Mapping[str, str], faults: list[str], section: str = "") -> dict[str, Any]:
+def _values(kind: str, given: Mapping[str, str], faults: Faults, section: str = "") -> dict[str, Any]:
     """Read every key of a section; faults are appended, and their values left out."""
     section = section or kind
     keys = {key.name: key for key in SECTIONS[kind]}
-    faults += [f"[{section}] {name}: unknown key{_suggestion(name, keys)}" for name in given if name not in keys]
+    for name in [name for name in given if name not in keys]:
+        faults.unknown_key(section, name, keys)
     values = {}
     for key in keys.values():
         text = given.get(key.name, key.default)
         try:
             values[key.name] = key.read(text)
         except ValueError:
-            stated = f" = {_shown(key, text)}" if key.name in given else " is missing"
-            faults.append(f"[{section}] {key.name}{stated}: wanted {key.wanted}")
+            faults.wrong_value(section, key, given.get(key.name))
     return values
 
 
-def _shown(key: Key, text: str) -> str:
-    """A value as it may stand in a sentence that others read."""
-    return HIDDEN if key.secret and text else URL_CREDENTIALS.sub(f"//{HIDDEN}@", text)
-
-
-def _unknown_sections(names: Iterable[str]) -> list[str]:
-    known = [EXAMPLES.get(kind, kind) for kind in SECTIONS]
-    return [f"[{name}]: unknown section{_suggestion(name, known)}" for name in names]
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
-
-
-def _together(many: Mapping[str, list[dict[str, Any]]], push: dict[str, Any] | None, accepting: bool) -> list[str]:
+def _together(many: Mapping[str, list[dict[str, Any]]], push: dict[str, Any] | None, accepting: bool) -> list[Fault]:
     """The faults of values that do not go together."""
     faults, meters, senders = [], many["meter"], many["sender"]
     if not meters and not accepting:
-        faults.append("no meter is configured: wanted at least one section such as [meter house] with gpio = 24")
+        said = "no meter is configured: wanted at least one section such as [meter house] with gpio = 24"
+        faults.append(Fault(said, said))
     if accepting and not senders:
-        faults.append("[mirror] accept = yes: wanted at least one section such as [mirror pi-hq] for who may send")
+        said = " accept = yes: wanted at least one section such as [mirror pi-hq] for who may send"
+        faults.append(fault("mirror", said))
     for kind, sections in many.items():
         faults += _shared(sections, kind, "name", f"{kind} name")
     faults += _shared(meters, "meter", "gpio", "GPIO")
@@ -236,51 +213,52 @@ def _together(many: Mapping[str, list[dict[str, Any]]], push: dict[str, Any] | N
     return faults + (_push_faults(meters, push) if push is not None else [])
 
 
-def _shared(sections: Iterable[Mapping[str, Any]], kind: str, key: str, noun: str) -> list[str]:
+def _shared(sections: Iterable[Mapping[str, Any]], kind: str, key: str, noun: str) -> list[Fault]:
     """A fault for each section of a kind whose value of `key` another one has too."""
     owners = Counter(section[key] for section in sections if key in section)
     first = next(word for word, named in NAMED.items() if named == kind)
+    wanted = f": wanted a {noun} of its own, another {kind} has this one"
     return [
-        f"[{first} {section['name']}] {key} = {section[key]}: wanted a {noun} of its own, another {kind} has this one"
+        fault(f"{first} {section['name']}", f" {key} = {section[key]}{wanted}", f" {key}{wanted}")
         for section in sections
         if owners[section.get(key)] > 1
     ]
 
 
-def _senders_faults(meters: Iterable[Mapping[str, Any]], senders: Iterable[Mapping[str, Any]]) -> list[str]:
+def _senders_faults(meters: Iterable[Mapping[str, Any]], senders: Iterable[Mapping[str, Any]]) -> list[Fault]:
     """Meters whose name here is taken, and more than one meter where the protocol knows one only."""
     here = [own for sender in senders for _, own in sender.get("meters", ())]
     owners = Counter([*here, *(meter["name"] for meter in meters)])
     faults = []
     for sender in senders:
-        received = sender.get("meters", ())
+        heading, received = f"mirror {sender['name']}", sender.get("meters", ())
         for theirs, own in received:
             if owners[own] > 1 or own in RESERVED_NAMES:
-                faults.append(
-                    f"[mirror {sender['name']}] meters = {own}: wanted a name that no other meter here has, nor"
-                    f" {', '.join(RESERVED_NAMES)}; `{theirs} as {sender['name']}-{theirs}` keeps it under another"
-                )
+                wanted = f": wanted a name that no other meter here has, nor {', '.join(RESERVED_NAMES)}"
+                way = f"; `{theirs} as {sender['name']}-{theirs}` keeps it under another"
+                faults.append(fault(heading, f" meters = {own}{wanted}{way}", f" meters{wanted}"))
         if sender.get("protocol") == GET_PHP and len(received) > 1:
-            faults.append(f"[mirror {sender['name']}] meters: wanted one with {GET_PHP}, not {len(received)}")
+            faults.append(fault(heading, f" meters: wanted one with {GET_PHP}, not {len(received)}"))
     return faults
 
 
-def _push_faults(meters: Iterable[Mapping[str, Any]], push: Mapping[str, Any]) -> list[str]:
+def _push_faults(meters: Iterable[Mapping[str, Any]], push: Mapping[str, Any]) -> list[Fault]:
     """A meter that is not there, a password in clear text over foreign networks, more meters than get.php knows."""
     names = [meter["name"] for meter in meters]
     wanted = push.get("meters") or names
-    faults = [f"[push] meters = {name}: wanted one of {', '.join(names)}" for name in wanted if name not in names]
+    ours = " meters: wanted names of this file's meters"
+    here = ", ".join(names)
+    faults = [fault("push", f" meters = {name}: wanted one of {here}", ours) for name in wanted if name not in names]
     if not names:
-        faults = ["[push]: there is no meter here to send; what a mirror receives is not sent on"]
+        faults = [fault("push", ": there is no meter here to send; what a mirror receives is not sent on")]
     if push.get("protocol") != GET_PHP:  # its servers may let everybody in
         missing = [key for key in CREDENTIALS if push.get(key) == ""]
-        faults += [f"[push] {key} is missing: wanted what the mirror knows this Pi by" for key in missing]
+        faults += [fault("push", f" {key} is missing: wanted what the mirror knows this Pi by") for key in missing]
     url = push.get("url")
     if url and url.scheme == "http" and not is_local(url.hostname) and not push.get("allow_http"):
-        faults.append(
-            f"[push] url = {url.geturl()}: wanted https:// (or allow_http = yes, and everybody in between can read the"
-            " password)"
-        )
+        way = ": wanted https:// (or allow_http = yes, and everybody in between can read the password)"
+        faults.append(fault("push", f" url = {value_shown(key_of('push', 'url'), url.geturl())}{way}", f" url{way}"))
     if push.get("protocol") == GET_PHP and len(wanted) > 1:
-        faults.append(f"[push] meters: wanted one of {', '.join(names)}, because {GET_PHP} knows one only")
+        one = f", because {GET_PHP} knows one only"
+        faults.append(fault("push", f" meters: wanted one of {here}{one}", f" meters: wanted one{one}"))
     return faults

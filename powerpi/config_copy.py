@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from powerpi import ini
-from powerpi.config import HIDDEN, URL_CREDENTIALS, kind_of
-from powerpi.keys import SECTIONS
+from powerpi.keys import HIDDEN, SECTIONS, kind_of
 
 SECRETIVE = re.compile(r"(?i)passw|passphrase|kennwort|secret|geheim|token|scrypt\$|\bpw\b|\bpin\s*[:=]")
+URL_CREDENTIALS = re.compile("//.*@")  # a password may hold any of the signs in between
 LEFT_OUT = "# Its {keys} did not go into the backup: give it another one, and remove the # before the lines below."
 COMMENTED = re.compile(re.escape(LEFT_OUT).replace(r"\{keys\}", "(.+?)") + r"\n#\s*\[(.+)\]")
 NO_SENDER = "# Without a section for a sender there is nobody to receive from: remove the # once there is one again."

@@ -136,17 +136,18 @@ class Table:
 
     def entries(self, faults: Faults) -> Iterator[Entry]:
         """Every line that holds a time, once. Raises DataError for what is no CSV at all."""
-        rows, skipped = csv.reader(self._lines, delimiter=self.form.delimiter), self.form.skipped
-        try:
-            for row in rows:
-                if rows.line_num <= skipped or not any(map(str.strip, row)):
-                    continue
-                try:
-                    yield self._entry(rows.line_num, row)
-                except ValueError as error:
-                    faults.add(rows.line_num, str(error))
-        except csv.Error as error:
-            raise DataError(f"line {rows.line_num}: {error}") from error
+        delimiter, skipped = self.form.delimiter, self.form.skipped
+        for line, text in enumerate(self._lines, 1):
+            if line <= skipped:
+                continue
+            try:  # each line alone: a quote that is not closed swallows none of the others
+                row = next(csv.reader((text,), delimiter=delimiter, strict=True))
+                if any(map(str.strip, row)):
+                    yield self._entry(line, row)
+            except csv.Error:
+                faults.add(line, "a field in quotes does not end in it as one does")
+            except ValueError as error:
+                faults.add(line, str(error))
 
     def _entry(self, line: int, row: list[str]) -> Entry:
         form = self.form

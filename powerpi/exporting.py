@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -56,7 +56,7 @@ def run(settings: Settings, wanted: Wanted) -> int:
     ledger = Ledger(rrd, Lock())
     with ExitStack() as stack:
         stack.enter_context(storing(wanted.output or Path("standard output")))
-        write = _writer(wanted.output, stack)
+        write = _writer(wanted.output, settings.state, stack)
         progress = _progress(wanted, ledger, stack)
         found = export.lines(
             ledger, imp_per_kwh, settings.timezone, wanted.step, start=start, end=end, progress=progress
@@ -99,11 +99,11 @@ def _bring_to_rest(settings: Settings, name: str) -> None:
                 Store(settings.state, name, settings.store.archive_years, Lock(), lock.hold).open(OLDEST_TIME)
 
 
-def _writer(output: Path | None, stack: ExitStack) -> Callable[[bytes], object]:
+def _writer(output: Path | None, state: Path, stack: ExitStack) -> Callable[[bytes], object]:
     """Where lines go. Raises StoreError."""
     if output is None:
         return sys.stdout.buffer.write
-    return stack.enter_context(NewFile(output, force=True)).file.write
+    return stack.enter_context(NewFile(output, force=True, closed=state)).file.write
 
 
 def _progress(wanted: Wanted, ledger: Ledger, stack: ExitStack) -> Callable[[int], None]:
@@ -116,13 +116,9 @@ def _progress(wanted: Wanted, ledger: Ledger, stack: ExitStack) -> Callable[[int
 
 
 def _write_all(found: Iterator[str], write: Callable[[bytes], object]) -> int:
-    """Write headings and lines; whoever reads them may have enough at any time."""
-    try:
-        write(f"{export.HEADINGS}\n".encode())
-        while chunk := "".join(islice(found, LINES_AT_ONCE)):
-            write(chunk.encode())
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with suppress(OSError):  # what is left in the buffer would be tried again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Write headings and lines."""
+    write(f"{export.HEADINGS}\n".encode())
+    while chunk := "".join(islice(found, LINES_AT_ONCE)):
+        write(chunk.encode())
+    sys.stdout.flush()
     return os.EX_OK

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 from powerpi import door, draft, files, gaps, layout, ring, source_file
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.config import MeterSettings, Settings
 from powerpi.errors import DataError, NobodyError, RefusedError, StoreError
-from powerpi.folder import is_locked, locked_folder, storing
+from powerpi.folder import FolderLock, is_locked, locked_folder, storing
 from powerpi.gaps import Gap, Session
 from powerpi.intervals import Intervals
 from powerpi.ledger import Ledger
@@ -34,6 +35,11 @@ from powerpi.store import Store
 
 ADOPT_TRIES = 10  # a drawing may be under way, for some 10 s if it hangs
 ADOPT_PAUSE_SECONDS = 1.0
+UNANSWERED = (
+    "the PowerPi that runs does not answer, and nobody knows whether it has taken the rows in:"
+    " import the file again when it does, which puts it right; nothing is there twice then"
+)
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Wanted(NamedTuple):
@@ -49,6 +55,28 @@ class Wanted(NamedTuple):
 
 def run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
     """Import a file; returns the exit code. Raises DataError, StoreError: then nothing has changed."""
+    with _ended_by_signals():
+        return _run(settings, wanted, file)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Leave nothing behind where a signal ends this, as with Ctrl-C."""
+
+    def end(number: int, frame: object) -> NoReturn:  # noqa: ARG001 (the signature of signal handlers)
+        raise KeyboardInterrupt
+
+    taken = [each for each in SIGNALS if signal.getsignal(each) == signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
     meter = settings.counted(wanted.meter, "import it there, and the rows come here")
     asked = source_file.Wanted(wanted.kind, wanted.times, settings.timezone, meter.imp_per_kwh)
     with Progress("Reading the file", 1) as bar:
@@ -63,7 +91,9 @@ def run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
         files.sync_file(copy)
         if filled.changed and not wanted.dry_run:
             base.adopt(copy)
-    for line in _report(filled, wanted, datetime.fromtimestamp(until, settings.timezone)):
+    reach = f"{datetime.fromtimestamp(until, settings.timezone):%F %T}, up to which there are rows"
+    reach += " (there could be more, but the clock is not set yet: try again later)" if base.unset else ""
+    for line in _report(filled, wanted, reach):
         print(f"{meter.name}: {line}")
     return os.EX_OK
 
@@ -91,6 +121,7 @@ class Base:
         self.store = store
         self._running = running
         self._trusted = trusted
+        self.unset = False  # the clock: no rows up to now can be made
         self._gap: Gap | None = None  # what nobody counted, where the copy reaches further than the RRD
 
     def copy_to(self, copy: Path, found: Intervals) -> int:
@@ -109,6 +140,7 @@ class Base:
             header = layout.read(copy)
             until = min(now, -int(-found.ends[-1] // STEP_SECONDS * STEP_SECONDS))
             if self._running or not self._trusted or until <= header.last_update:
+                self.unset = not self._running and not self._trusted
                 return header.last_update
             stands = self.store.stored_pulses if header.last_pulses is None else header.last_pulses
             ring.append(copy, until, array("d"), stands)
@@ -121,7 +153,7 @@ class Base:
         if self._running:
             raise StoreError(f"the PowerPi that runs keeps no {self.store.rrd}: wanted it restarted")
         if not self._trusted:
-            raise StoreError("the clock is not synchronised: nobody knows up to when an RRD should reach")
+            raise StoreError("the clock is not set yet: nobody knows up to when an RRD should reach; try again later")
         fresh = self.store.rrd.with_name(f"{self.store.rrd.name}.new")
         try:
             self.store.make(fresh, now)
@@ -140,17 +172,34 @@ class Base:
             try:
                 door.ask(self._running, "adopt", meter=self.store.rrd.stem)
             except RefusedError as error:
-                if attempt == ADOPT_TRIES:
-                    raise StoreError(f"{error}; nothing was imported") from error
-                time.sleep(ADOPT_PAUSE_SECONDS)
-            except NobodyError:  # it has ended meanwhile
-                if copy.exists():  # and not in the moment after it had taken it in
-                    with locked_folder(self._running):
-                        self.store.open(OLDEST_TIME)
-                        self.store.adopt(copy)
-                return
+                said = str(error)
+            except NobodyError as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    raise StoreError(UNANSWERED) from error
+                if self._adopted_alone(self._running, copy):
+                    return
+                said = f"the PowerPi that ran has ended, and another process holds {self._running}"
             else:
                 return
+            if attempt < ADOPT_TRIES:
+                time.sleep(ADOPT_PAUSE_SECONDS)
+        raise StoreError(f"{said}; nothing was imported, try again")
+
+    def _adopted_alone(self, folder: Path, copy: Path) -> bool:
+        """Do it without the PowerPi that has ended; False while that is still dying, or another one has begun."""
+        if not copy.exists():  # it ended in the moment after it had taken it in
+            return True
+        try:
+            lock = FolderLock(folder)
+        except StoreError:
+            if is_locked(folder):
+                return False
+            raise
+        with closing(lock):
+            if copy.exists():
+                self.store.open(OLDEST_TIME)
+                self.store.adopt(copy)
+        return True
 
     def _keep_gap(self) -> None:
         """Note when nobody counted: the next start finds rows up to a later time. Raises StoreError."""
@@ -185,7 +234,7 @@ def _at_rest(settings: Settings, meter: MeterSettings) -> Iterator[Base]:
         yield Base(own, None, trusted)
 
 
-def _report(filled: Filled, wanted: Wanted, until: datetime) -> Iterator[str]:
+def _report(filled: Filled, wanted: Wanted, reach: str) -> Iterator[str]:
     """What became of the file, a sentence each."""
     would = "would be" if wanted.dry_run else "were"
     if filled.changed:
@@ -197,7 +246,7 @@ def _report(filled: Filled, wanted: Wanted, until: datetime) -> Iterator[str]:
     if filled.older:
         yield f"left out, as older than what is kept: {spaced(filled.older)}"
     if filled.later:
-        yield f"left out, as later than {until:%F %T}, up to which there are rows: {spaced(filled.later)}"
+        yield f"left out, as later than {reach}: {spaced(filled.later)}"
     if filled.lost_watt_hours:
         yield f"left out, as it covers no more than a part of a row: {filled.lost_watt_hours:.3g} Wh"
     if wanted.dry_run or not filled.changed:

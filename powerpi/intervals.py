@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from powerpi.csv_forms import END_WORDS, READING, STEP_WORDS, WATTS, Entry, Faults, Form, heading_words
 from powerpi.errors import DataError
+from powerpi.limits import Limit
 from powerpi.moments import Clocks
 from powerpi.periods import day_start, month_start
 
@@ -213,13 +214,18 @@ def is_at_end(form: Form) -> bool:
     return not form.ends and bool(heading_words(form.time_heading) & END_WORDS)
 
 
-def intervals(found: Timed, form: Form, zone: ZoneInfo, at_end: bool, faults: Faults) -> Intervals:
-    """The energy of each entry; `at_end`: a time without another one ends its interval. Raises DataError."""
-    made = Intervals()
+def intervals(
+    found: Timed, form: Form, zone: ZoneInfo, at_end: bool, faults: Faults, *, most: float = math.inf
+) -> Intervals:
+    """The energy of each entry; `at_end`: a time without another one ends its interval. Raises DataError.
+
+    A mean power above `most` W is a fault.
+    """
+    made, limit = Intervals(), Limit(form.kind, faults, most)
     if not len(found.starts):
         return made
     if form.kind == READING:
-        _from_readings(found, made, zone)
+        _from_readings(found, made, zone, limit)
         return made
     step = None if form.ends else step_of(found, form, zone)
     made.step = step.words() if step else made.step
@@ -232,7 +238,7 @@ def intervals(found: Timed, form: Form, zone: ZoneInfo, at_end: bool, faults: Fa
         newest_end = end
         if math.isnan(value):
             unknown += 1
-        else:
+        elif not limit.is_fault(found.lines[place], value, end - start):
             made.add(start, end, value * (end - start) / 3600 if form.kind == WATTS else value)
     if unknown:
         made.notes.append(f"lines without a value, whose time is unknown: {unknown}")
@@ -255,20 +261,20 @@ def _spans(found: Timed, step: Step | None, zone: ZoneInfo, at_end: bool) -> Ite
             yield time, min(step.after(time, zone), following)
 
 
-def _from_readings(found: Timed, made: Intervals, zone: ZoneInfo) -> None:
+def _from_readings(found: Timed, made: Intervals, zone: ZoneInfo, limit: Limit) -> None:
     """What was counted between two readings of a display; a fall says that the meter was replaced."""
     made.step = "reading{s}"
     made.readings = sum(value == value for value in found.values)  # noqa: PLR0124 (NaN: unknown)
-    known = ((time, value) for time, value in zip(found.starts, found.values, strict=True) if not math.isnan(value))
+    all_of_them = zip(found.starts, found.values, found.lines, strict=True)
     wide = 0
-    for (start, before), (end, after) in pairwise(known):
+    for (start, before, _), (end, after, line) in pairwise(one for one in all_of_them if not math.isnan(one[1])):
         if after < before:
             when = datetime.fromtimestamp(end, zone)
             made.notes.append(
                 f"the reading falls from {before / 1000:.10g} to {after / 1000:.10g} kWh on {when:%F %H:%M}: the meter"
                 " was replaced, and what it took meanwhile is unknown"
             )
-        else:
+        elif not limit.is_fault(line, after - before, end - start):
             made.add(start, end, after - before)
             wide += end - start > DAY_LENGTHS[-1]
     if wide:

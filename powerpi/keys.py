@@ -14,6 +14,8 @@ from powerpi.passwords import read_hash
 
 S0_PULSE_MS = 30  # EN 62053-31: the shortest pulse a meter may send
 POWERPI, GET_PHP = "powerpi", "get.php"  # protocols
+HIDDEN = "********"
+NAMED = {"meter": "meter", "mirror": "sender", "viewer": "viewer"}  # first word of a section to its kind
 
 
 class Key(NamedTuple):
@@ -173,6 +175,14 @@ HEADINGS = {"meter": "meter NAME", "sender": "mirror NAME", "viewer": "viewer NA
 def key_of(section: str, name: str) -> Key:
     """The key of that name in a kind of section."""
     return next(key for key in SECTIONS[section] if key.name == name)
+
+
+def kind_of(section: str) -> str:
+    """The kind of a section: its first word, but [mirror NAME] is one of its own; "" where there is none such."""
+    first, *name = section.split(maxsplit=1)
+    if name or first in ("meter", "viewer"):
+        return NAMED.get(first, "")
+    return section if section in SECTIONS and section != "sender" else ""  # a blank behind the name is none of it
 
 
 def heading(kind: str) -> str:

@@ -21,6 +21,7 @@ GERMAN = re.compile(rf"(\d{{1,2}})\.(\d{{1,2}})\.(\d{{4}}|\d{{2}}){CLOCK}{OFFSET
 EPOCH = re.compile(r"\d{9,10}(?:\.\d+)?", re.ASCII)  # Unix seconds from 1973 on
 STEPS = {"10s": 10, "15min": 900, "hour": 3600, "day": 86400, "month": 31 * 86400, "year": 366 * 86400}
 YEARS = range(1970, 2100)  # others are slips, and the calendar ends soon after 9999
+MOST_OFFSET_SECONDS = 14 * 3600  # on the Line Islands
 SAME_SECONDS = 900  # every change of the clocks falls on a quarter hour, as every time zone's midnight does
 EXAMPLES = "2026-11, 2026-11-26, 2026-11-26T18:30 or 26.11.2026 18:30, with an offset such as +01:00 if need be"
 
@@ -63,10 +64,12 @@ def _clock(hour: str | None, minute: str | None, second: str | None, text: str) 
 
 
 def _offset(text: str) -> int:
-    """Seconds east of Greenwich."""
+    """Seconds east of Greenwich. Raises ValueError for more than there are anywhere."""
     if text in ("Z", "UTC"):
         return 0
     size = int(text[1:3]) * 3600 + int(text[-2:]) * 60
+    if int(text[-2:]) > 59 or size > MOST_OFFSET_SECONDS:
+        raise ValueError(text)
     return -size if text.startswith("-") else size
 
 

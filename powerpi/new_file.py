@@ -1,13 +1,15 @@
 """A whole file of any size that comes into being at once: it has its name when all of it is on disk, or there is none.
 
 What is not finished has the name with `.new` behind it, held by a lock: what a killed process left is told from what
-another one is just writing.
+another one is just writing. A link leads to the place of the file; a device or a FIFO is written straight into.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +22,8 @@ from powerpi.user import ROOT
 
 SUFFIX = ".new"
 MODE = 0o640  # for its owner and the group, whatever the umask: it may hold a household's habits
+STRAIGHT = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC  # behind what is there
+STREAMS = ("/dev", "/proc")  # /dev/stdout is in the one, what it leads to in the other: what is open already
 
 
 class NewFile:
@@ -28,14 +32,21 @@ class NewFile:
     Made by root it belongs to whom its folder belongs to, because that is who wants it.
     """
 
-    def __init__(self, path: Path, force: bool = False) -> None:
-        """`force`: take the place of a file of that name at the end. Raises StoreError."""
+    def __init__(self, path: Path, force: bool = False, closed: Path | None = None) -> None:
+        """`force`: take the place of a file of that name at the end. `closed`: a folder that takes none.
+
+        Raises StoreError.
+        """
         self.path = path
         self._force = force
-        self._fresh = path.with_name(path.name + SUFFIX)
         with storing(path):
             self._refuse_other()
-            self.file: BinaryIO = open(_taken(self._fresh), "wb")  # noqa: SIM115 (closed when it is left)
+            self._place = _place(path)
+            if closed and closed.is_dir() and self._place.parent.is_dir() and self._place.parent.samefile(closed):
+                raise StoreError(f"{path} is in {closed}, which is for PowerPi's own files alone; wanted another place")
+            self._fresh = None if _is_written_straight(path) else self._place.with_name(self._place.name + SUFFIX)
+            descriptor = _taken(self._fresh) if self._fresh else os.open(path, STRAIGHT)
+            self.file: BinaryIO = os.fdopen(descriptor, "wb")
 
     def _refuse_other(self) -> None:
         if self.path.is_dir():
@@ -55,7 +66,7 @@ class NewFile:
                 self._finish()
                 finished = True
         finally:
-            if not finished:  # while it is locked: nobody else's
+            if self._fresh and not finished:  # while it is locked: nobody else's
                 self._fresh.unlink(missing_ok=True)
             with suppress(OSError):  # a full disk is told by what failed before
                 self.file.close()
@@ -64,14 +75,32 @@ class NewFile:
         """Give it its name. Raises StoreError."""
         with storing(self.path):
             self.file.flush()
+            if self._fresh is None:
+                return
             descriptor = self.file.fileno()
-            _give_to_owner(descriptor, self.path.parent)
+            _give_to_owner(descriptor, self._place.parent)
             os.fsync(descriptor)
             with suppress(OSError):  # a hint
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             self._refuse_other()
-            self._fresh.rename(self.path)
-            files.sync_folder(self.path.parent)
+            self._fresh.rename(self._place)
+            files.sync_folder(self._place.parent)
+
+
+def _place(path: Path) -> Path:
+    """Where a path leads to, through all links. Raises OSError for links that lead nowhere at all."""
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return place
+
+
+def _is_written_straight(path: Path) -> bool:
+    """Whether what is there cannot be replaced: a device, a FIFO, or what this process has open already."""
+    folder = os.path.realpath(path.parent)
+    if not path.exists():
+        return False
+    return not stat.S_ISREG(path.stat().st_mode) or folder == STREAMS[0] or folder.startswith(f"{STREAMS[1]}/")
 
 
 def _taken(path: Path) -> int:

@@ -19,6 +19,7 @@ from powerpi.intervals import Intervals
 RRD_COOKIE = b"RRD\0"
 XML_MARKS = (b"<?xml", b"<!DOCTYPE rrd", b"<rrd")
 SOURCE_NAMES = ("power", "watt", "watts", "p")
+MOST_DEPTH, MOST_CHILDREN = 20, 1000  # elements in each other (a dump has 5), and in a row
 MOST_SECONDS = 1 << 32  # of a step, and of a time since 1970
 ROWS_TOLD = 10_000  # between two calls of `progress`
 
@@ -105,12 +106,15 @@ def read(file: IO[bytes], progress: Callable[[int], None] = lambda _: None) -> D
         for event, element in ElementTree.iterparse(file, ("start", "end")):  # noqa: S314 (expat limits its entities)
             if event == "start":
                 inside.append(element)
+                row = next((each for each in inside[-2:] if each.tag == "row"), ())
+                if len(inside) > MOST_DEPTH or len(row) > MOST_CHILDREN:
+                    raise DataError(f"it is no dump of an RRD: {shown(element.tag)} has no place there")
                 continue
             inside.pop()
             if not inside:
                 break
             dump.take(inside[-1].tag, element)
-            if element.tag in ("row", "rra", "cdp_prep"):  # a year of rows would not fit in memory
+            if inside[-1].tag != "row":  # which is read as a whole; a year of rows would not fit in memory
                 inside[-1].remove(element)
             count += 1
             if not count % ROWS_TOLD:
@@ -121,17 +125,21 @@ def read(file: IO[bytes], progress: Callable[[int], None] = lambda _: None) -> D
         if isinstance(error, DataError):
             raise
         raise DataError(f"it is no dump of an RRD: {shown(str(error))} stands where a number should") from error
+    except LookupError as error:  # of codecs
+        raise DataError(f"it is no dump of an RRD: its encoding is unknown, {shown(str(error))}") from error
     if not dump.archives:
         raise DataError("it is no dump of an RRD that holds mean values")
     return dump
 
 
-def intervals(dump: Dump, watts_per_value: float = 1.0) -> Intervals:
-    """The energy of all that is known, oldest first."""
+def intervals(dump: Dump, watts_per_value: float = 1.0, most_watts: float = MOST) -> Intervals:
+    """The energy of all that is known, oldest first; what is above `most_watts` is left out, and noted."""
     parts: list[Intervals] = []
+    impossible = 0
     finer = math.inf  # archives with shorter steps serve from there on
     for archive in sorted(dump.archives, key=lambda archive: archive.step_seconds):
-        part = _known(archive, dump.last_update, finer, watts_per_value)
+        part, strange = _known(archive, dump.last_update, finer, watts_per_value, most_watts)
+        impossible += strange
         if len(part):
             finer = part.starts[0]
             parts.append(part)
@@ -140,18 +148,24 @@ def intervals(dump: Dump, watts_per_value: float = 1.0) -> Intervals:
     for part in reversed(parts):
         for interval in part:
             made.add(*interval)
+    if impossible:
+        made.notes.append(f"rows of more than {most_watts:.0f} W, which cannot be, are left out: {impossible}")
     return made
 
 
-def _known(archive: Archive, last_update: int, before: float, watts_per_value: float) -> Intervals:
-    """The known rows of an archive that lie before a moment; the last of them perhaps in part."""
+def _known(
+    archive: Archive, last_update: int, before: float, watts_per_value: float, most_watts: float
+) -> tuple[Intervals, int]:
+    """The known rows of an archive that lie before a moment, the last of them perhaps in part; how many cannot be."""
     step = archive.step_seconds
     begin = last_update // step * step - step * len(archive.values)
-    part = Intervals()
+    part, impossible = Intervals(), 0
     for start, value in zip(range(begin, begin + step * len(archive.values), step), archive.values, strict=True):
         if start >= before:
             break
-        if 0 <= value < MOST and start >= 0:  # before 1970 there were none
+        mean_watts = value * watts_per_value
+        impossible += mean_watts > most_watts
+        if 0 <= mean_watts <= most_watts and start >= 0:  # before 1970 there were none
             end = min(start + step, before)
-            part.add(start, end, value * watts_per_value * (end - start) / 3600)
-    return part
+            part.add(start, end, mean_watts * (end - start) / 3600)
+    return part, impossible

@@ -8,17 +8,21 @@ import platform
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from powerpi import __version__, gaps, ini
 from powerpi.check import whole
-from powerpi.check_machine import is_closed, system_name
-from powerpi.config import HIDDEN, Settings, load
+from powerpi.check_machine import SERVICE_USER, account, is_closed, service_account, system_name
+from powerpi.config import Settings, load
 from powerpi.contacts import Asking
 from powerpi.errors import ConfigError, NobodyError, RefusedError
+from powerpi.faults import SECRETIVE, Fault, public_heading
+from powerpi.finding import Finding
 from powerpi.gaps import Gap
-from powerpi.keys import SECTIONS
+from powerpi.keys import HIDDEN, SECTIONS, Key, kind_of
 from powerpi.page_pulses import pulses_view
 from powerpi.pulse_health import health
 from powerpi.texts import texts
@@ -26,31 +30,36 @@ from powerpi.texts import texts
 PACKAGES = ("gpiozero", "rrdtool", "bottle", "waitress", "requests")
 MODELS = (Path("/proc/device-tree/model"), Path("/sys/class/dmi/id/product_name"))
 PRIVATE = ("user", "host_names", "url")  # keys that are no secrets, and nobody's business either
-NAMES_OF = ("mirror", "viewer")  # people and other machines: their names are hidden
-KINDS = {"mirror": "sender", "viewer": "viewer", "meter": "meter"}  # of sections with a name
+NAMES_OF = ("sender", "viewer")  # people and other machines: their names are hidden
+UNTOLD = "something is wrong of which nothing is told here"
+ADDRESS = re.compile(r"https?://[^\s'\"]+|[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]+(?:%\w+)?")
+HOME = re.compile(r"(?<=/home/)[^/\s:;,]+")
+TELL_OF_MIRROR = ("mirror", "powerpi")  # findings
+LEAST_OF_PATH = 3  # characters of a part of the path, in what is told of the mirror
 LEAST_CHARACTERS = 8  # of what is looked for everywhere: a shorter word would be seen by where it lacks
 
 
 def run(path: Path, seconds: float) -> int:
     """Print the report; the exit code is that of the check, of a wrong configuration where it is wrong."""
     text = _text_of(path)
-    private = Private(text)
+    private = Private(text, path)
     bad = False
     for line in _versions():
         print(private.hide(line))
     print("\n## Configuration\n")
     for line in configuration(text):
-        print(line)
+        print(private.hide(line))
     try:
         settings = load(path)
     except ConfigError as error:
         print("\n## What is wrong with it\n")
         for fault in error.faults:
-            print(private.hide(fault))
+            print(private.hide(fault.public if isinstance(fault, Fault) else UNTOLD))
         return os.EX_CONFIG
     print("\n## Findings\n", flush=True)
+    people = {who.name for who in (service_account(settings.state), account(os.geteuid()))}
     for finding in whole(path, settings, seconds):
-        print(private.hide(finding.line), flush=True)
+        print(private.shown(finding, people), flush=True)
         bad = bad or finding.right is False
     for line in (*_gaps(settings), *_pulses(settings)):
         print(private.hide(line))
@@ -94,53 +103,113 @@ def package_version(name: str) -> str:
 
 
 def configuration(text: str) -> Iterator[str]:
-    """The configuration without what is secret or private; values of keys that do not exist are hidden as well."""
+    """The configuration without what is secret or private, and without whatever PowerPi does not know or refuses."""
     sections, faults = ini.read(text)
+    places = ini.places(text)
     if faults:
         yield f"(lines at fault, left out here: {len(faults)})"
     for number, (section, given) in enumerate(sections.items(), 1):
-        first, _, name = section.partition(" ")
-        kind = KINDS.get(first, first) if name or first == "viewer" else first
-        yield f"[{first} {HIDDEN} {number}]" if first in NAMES_OF and name else f"[{shown_section(first, name)}]"
-        known = {key.name: key for key in SECTIONS.get(kind, ())}
-        for key, value in given.items():
-            hidden = key not in known or known[key].secret or key in PRIVATE
-            yield f"{key} = {HIDDEN if hidden and value else value}"
+        kind = kind_of(section)
+        if not kind:
+            yield f"({_place(places, section)}unknown section, left out here)"
+            continue
+        yield public_heading(section).replace(HIDDEN, f"{HIDDEN} {number}")
+        known = {key.name: key for key in SECTIONS[kind]}
+        for name, value in given.items():
+            if name in known:
+                yield f"{name} = {_told(known[name], value)}"
+            else:
+                yield f"({_place(places, section, name)}unknown key, left out here)"
 
 
-def shown_section(first: str, name: str) -> str:
-    """The heading of a section of which nothing is hidden; one that is not known may hold anything."""
-    return f"{first} {name}".strip() if first in SECTIONS else HIDDEN
+def _place(places: Mapping[tuple[str, str], int], section: str, key: str = "") -> str:
+    return f"line {places[section, key]}: " if (section, key) in places else ""
+
+
+def _told(key: Key, value: str) -> str:
+    """A value as everybody may see it: one that will not do may have been meant for another key."""
+    if not value:
+        return value
+    if key.secret or key.name in PRIVATE or "\n" in value or SECRETIVE.search(value):
+        return HIDDEN
+    try:
+        key.read(value)
+    except ValueError:
+        return HIDDEN
+    return value
 
 
 class Private:
-    """What must not appear anywhere in the report, were it told by mistake: secrets, and hosts of a domain."""
+    """What must not appear anywhere in the report, were it told by mistake: secrets, users, hosts and addresses."""
 
-    def __init__(self, text: str) -> None:
-        words = {word for word in _hidden_words(text) if len(word) >= LEAST_CHARACTERS}
-        longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-        self._pattern = re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)") if words else None
+    def __init__(self, text: str, path: Path | None = None) -> None:
+        words, mirror = set(_hidden_words(text)), set(_mirror_words(text))
+        hosts = {word for word in mirror if "." in word or ":" in word}
+        self._everywhere = _pattern({word for word in words | mirror if len(word) >= LEAST_CHARACTERS} | hosts)
+        self._of_mirror = _pattern(mirror)
+        self._path = path
 
     def hide(self, line: str) -> str:
         """The line without these words."""
         plain = line.replace("\u00a0", " ")
-        return self._pattern.sub(HIDDEN, plain) if self._pattern else plain
+        if self._path:
+            plain = plain.replace(str(self._path), self._path.name)
+        return HOME.sub(HIDDEN, self._everywhere.sub(HIDDEN, plain))
+
+    def shown(self, finding: Finding, people: Iterable[str] = ()) -> str:
+        """A finding without these words; `people` are users of this machine."""
+        said = finding.said
+        if finding.what in TELL_OF_MIRROR:  # and what others say of themselves
+            said = self._of_mirror.sub(HIDDEN, ADDRESS.sub(_unless_none, said))
+        if finding.what == "user":
+            said = _pattern(set(people) - {SERVICE_USER, "root"}).sub(HIDDEN, said)
+        return self.hide(finding._replace(said=said).line)
+
+
+def _unless_none(found: re.Match[str]) -> str:
+    """An address, hidden; what only looks like one, such as a time, as it is."""
+    if not found[0].startswith("http"):
+        try:
+            ip_address(found[0].rstrip(".:"))
+        except ValueError:
+            return found[0]
+    return HIDDEN
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Any of the words as a whole, the longest first, in small letters and capitals; of none, what is nowhere."""
+    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    return re.compile(rf"(?i)(?<!\w)(?:{longest_first or '(?!)'})(?!\w)")
 
 
 def _hidden_words(text: str) -> Iterator[str]:
     for section, given in ini.read(text)[0].items():
-        first, _, name = section.partition(" ")
-        if first in NAMES_OF or shown_section(first, name) == HIDDEN:
-            yield name if first in NAMES_OF else section
-        kind = KINDS.get(first, first) if name else first
+        kind = kind_of(section)
+        if kind in NAMES_OF:
+            yield section.split(maxsplit=1)[-1]
         keys = {key.name: key for key in SECTIONS.get(kind, ())}
-        for key, value in given.items():
-            if key not in keys or keys[key].secret:
-                yield value
-            elif key == "url":
-                yield from (host for host in re.findall(r"//(?:[^/]*@)?([^/:]+)", value) if "." in host)
-            elif key == "host_names":
+        for name, value in given.items():
+            if name not in keys or keys[name].secret or name == "user":
+                yield from filter(None, (value, *value.splitlines()))
+            elif name == "host_names":
                 yield from (host for host in re.split(r"[,\s]+", value) if "." in host)
+
+
+def _mirror_words(text: str) -> Iterator[str]:
+    """The address of the mirror, its host in every form, and what else stands in it."""
+    value = ini.read(text)[0].get("push", {}).get("url", "")
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return
+    path = [word for word in parts.path.split("/") if len(word) >= LEAST_OF_PATH]
+    yield from filter(None, (value, parts.netloc, host, *path))
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return
+    yield from (str(address), address.exploded)
 
 
 def _gaps(settings: Settings) -> Iterator[str]:

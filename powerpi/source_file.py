@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 
 from powerpi import old_rrd, store
 from powerpi.csv_forms import KWH, READING, WATTS, Entry, Faults, Form, Table, decoded
-from powerpi.errors import DataError, PowerPiError, StoreError
+from powerpi.errors import SHOWN_CHARACTERS, DataError, PowerPiError, StoreError, shown
 from powerpi.intervals import END, Intervals, intervals, is_at_end, timed
+from powerpi.limits import most_watts
 from powerpi.units import WATT_HOURS_PER_KWH, watts
 
 HEAD_BYTES = 1024
@@ -67,7 +68,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         if error.filename == str(path):
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
-        raise StoreError(f"{error.filename or path}: {error.strerror}") from error
+        named = "standard input" if str(path) == "-" else path
+        raise StoreError(f"{error.filename or named}: {error.strerror}") from error
 
 
 def _roomy() -> Path | None:
@@ -107,10 +109,11 @@ def _load_rrd(file: IO[bytes], wanted: Wanted, progress: Progress) -> Loaded:
 def _load_dump(file: IO[bytes], wanted: Wanted, progress: Callable[[int], None]) -> Loaded:
     dump = old_rrd.read(file, progress)
     own = dump.source == OWN_SOURCE
-    found = old_rrd.intervals(dump, watts(1, 1, wanted.imp_per_kwh) if own else 1.0)
+    watts_per_value = watts(1, 1, wanted.imp_per_kwh) if own else 1.0
+    found = old_rrd.intervals(dump, watts_per_value, most_watts(wanted.imp_per_kwh))
     steps = sorted({archive.step_seconds for archive in dump.archives})
     unit = "pulses per second" if own else "W"
-    said = f"an RRD, {dump.source} in {unit}, in rows of {' s, '.join(map(str, steps))} s"
+    said = f"an RRD, {_plain(dump.source)} in {unit}, in rows of {' s, '.join(map(str, steps))} s"
     return Loaded(found, _said(found, said, wanted.zone), Faults())
 
 
@@ -128,7 +131,7 @@ def _load_csv(file: IO[bytes], wanted: Wanted, progress: Callable[[int], None]) 
     at_end = is_at_end(form) if wanted.times is None else wanted.times == END
     entries, notes = timed(told(), wanted.zone, faults)
     try:
-        found = intervals(entries, form, wanted.zone, at_end, faults)
+        found = intervals(entries, form, wanted.zone, at_end, faults, most=most_watts(wanted.imp_per_kwh))
     except DataError as error:
         raise DataError("; ".join([str(error), *faults.sentences()[:1]])) from error
     found.notes[:0] = notes
@@ -137,11 +140,16 @@ def _load_csv(file: IO[bytes], wanted: Wanted, progress: Callable[[int], None]) 
 
 def _form_said(form: Form, local: bool, at_end: bool) -> str:
     """Kind of values and times, in words."""
-    column = f" (column {form.heading})" if form.heading else ""
+    column = f" (column {_plain(form.heading)})" if form.heading else ""
     times = "local time" if local else "time with offset"
     if not form.ends and form.kind != READING:
         times += " at the end" if at_end else " at the beginning"
     return f"{IN_WORDS[form.kind]}{column}, {times}"
+
+
+def _plain(name: str) -> str:
+    """A name out of the file as it may stand on a terminal: as it is, or quoted where it is strange."""
+    return name if name.isprintable() and len(name) <= SHOWN_CHARACTERS else shown(name)
 
 
 def _said(found: Intervals, form: str, zone: ZoneInfo) -> str:

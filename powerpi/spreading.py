@@ -14,11 +14,13 @@ from typing import NamedTuple
 from powerpi import units
 from powerpi.digests import Unit
 from powerpi.digests import units as units_of
+from powerpi.errors import DataError
 from powerpi.export import used_spans
 from powerpi.gridding import Grid
 from powerpi.intervals import Intervals
 from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger, Span, merged
+from powerpi.messages import MOST_RATE
 from powerpi.pulses import STEP_SECONDS
 
 Progress = Callable[[float], None]  # hears which share is done
@@ -44,7 +46,10 @@ class Filled(NamedTuple):
 def spread(
     ledger: Ledger, found: Intervals, imp_per_kwh: float, overwrite: bool, progress: Progress = lambda _: None
 ) -> Filled:
-    """Put the energy of intervals into the rows; `progress` hears which share is done. Raises StoreError."""
+    """Put the energy of intervals into the rows; `progress` hears which share is done. Raises StoreError.
+
+    Raises DataError where many pieces that are short make more than a mirror would take.
+    """
     spans = ledger.spans()
     oldest, newest = min(span.after for span in spans.values()), spans[STEP_SECONDS].until
     filled = Filled(older=sum(start < oldest for start in found.starts), later=sum(end > newest for end in found.ends))
@@ -74,9 +79,11 @@ def _needed(step: int, whole: Span, used: Span, found: Intervals) -> Span:
 
 
 def _put(ledger: Ledger, unit: Unit, theirs: array[float], overwrite: bool, filled: Filled) -> Filled:
-    """One unit of rows; what became of it is added to what became of the others."""
+    """One unit of rows; what became of it is added to what became of the others. Raises DataError, StoreError."""
     if all(map(math.isnan, theirs)):
         return filled
+    if any(rate > MOST_RATE for rate in theirs):
+        raise DataError(f"its energy makes a row of more than {MOST_RATE:g} pulses a second; nothing was imported")
     ours = ledger.rows(unit)
     whole = merged(theirs, ours) if overwrite else merged(ours, theirs)
     fresh = sum(map(math.isnan, ours)) - sum(map(math.isnan, whole))

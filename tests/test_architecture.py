@@ -18,7 +18,7 @@ TOP = Path(__file__).parent.parent
 ORDER = (
     "__init__", "units", "periods", "moments", "error_texts", "help_texts", "noted_texts",
     "pulse_texts", "texts", "errors", "progress",  # words and arithmetic
-    "hosts", "passwords", "values", "ini", "keys", "config", "clock", "worker",  # what every part needs
+    "hosts", "passwords", "values", "ini", "keys", "faults", "config", "clock", "worker",  # what every part needs
     "door", "user",  # of commands
     "pulses", "pulse_health", "lines", "pin", "files", "register", "folder", "gaps", "anchors", "layout", "undo",
     "ring", "draft", "store",
@@ -39,8 +39,8 @@ ORDER = (
     "filling", "predecessor", "settling",  # a first configuration
     "typed", "reading_by_hand", "restore",
     "sealed", "saved", "saving", "backup_file", "comparing", "new_file", "backups", "config_copy",  # in one file
-    "csv_forms", "intervals", "old_rrd", "gridding", "export", "spreading", "source_file",  # rows as text, and back
-    "exporting", "importing",
+    "csv_forms", "limits", "intervals", "old_rrd", "gridding", "export", "spreading", "source_file",
+    "exporting", "importing",  # rows as text, and back
     "backup", "restoring", "by_hand", "watching", "check_meters", "check_copies", "check", "report",
     "options", "cli", "__main__",  # the commands
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from powerpi.ini import read
+from powerpi.ini import NO_LINE, places, read
 
 
 def test_sections_and_keys() -> None:
@@ -16,15 +16,22 @@ def test_sections_and_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("x = 1", "line 1: x stands before any section; wanted [powerpi] or [meter NAME] above it"),
-        ("[a]\nwords", "line 2: 'words' is neither a [section], a key = value, nor a # comment"),
-        ("[a]\nx = 1\nX = 2", "line 3: [a] x is given a second time; wanted every key once"),
-        ("[a]\n[b]\n[a]", "line 3: [a] is given a second time; wanted every section once"),
-        ("[a]\n[]", "line 2: '[]' is neither a [section], a key = value, nor a # comment"),
+        ("x = 1", "line 1: a key stands before any section; wanted [powerpi] or [meter NAME] above it"),
+        ("[a]\nwords", "line 2: this is neither a [section], a key = value, nor a # comment"),
+        ("[a]\nx = 1\nX = 2", "line 3: the key of line 2 is given a second time; wanted every key once"),
+        ("[a]\n[b]\n[a]", "line 3: the section of line 1 is given a second time; wanted every section once"),
+        ("[a]\n[]", f"line 2: {NO_LINE}"),
+        ("  words", f"line 1: {NO_LINE}"),
+        ("[a]\n  words\n  more", f"line 2: {NO_LINE}"),
     ],
 )
-def test_a_line_at_fault_is_named(text: str, fault: str) -> None:
-    assert read(text)[1] == [fault]
+def test_a_line_at_fault_is_named_by_its_number(text: str, fault: str) -> None:
+    assert read(text)[1][0] == fault
+
+
+def test_places_are_the_lines_of_sections_and_keys() -> None:
+    text = "x = 0\n# [b]\n[a]\nX = 1\n  y : 2\nx = 3\n\nwords\n[b c]\nx = 4\n"
+    assert places(text) == {("a", ""): 3, ("a", "x"): 4, ("a", "y"): 5, ("b c", ""): 9, ("b c", "x"): 10}
 
 
 def test_the_other_lines_are_read_all_the_same() -> None:

@@ -179,30 +179,18 @@ def test_without_a_clock_nothing_is_noted_but_all_is_shown(settings: Settings, l
         house.stop()
 
 
-def test_while_the_disk_refuses_nothing_is_noted(house: House) -> None:
-    rrd = house.settings.state / "house.rrd"
-    rrd.rename(rrd.with_name("away"))
-    rrd.mkdir()
-    house.line.pulse(house.line.clock.now + 25)
+# a second pulse within a step makes no row yet: the counter alone knows it
+@pytest.mark.parametrize(("file", "seconds"), [("house.rrd", 25), ("house.register", 3)])
+def test_while_the_disk_refuses_nothing_is_noted(house: House, file: str, seconds: float) -> None:
+    path = house.settings.state / file
+    path.rename(path.with_name("away"))
+    path.mkdir()
+    house.line.pulse(house.line.clock.now + seconds)
     with pytest.raises(RefusedError, match=r"^what was counted cannot be written just now"):
         house.note(12345.6)
     assert house.shown < 8_000
-    rrd.rmdir()
-    rrd.with_name("away").rename(rrd)
-    house.note(12345.6)
-    assert house.shown == pytest.approx(12_345_600)
-
-
-def test_nor_while_the_counter_alone_is_refused(house: House) -> None:
-    register = house.settings.state / "house.register"
-    register.rename(register.with_name("away"))
-    register.mkdir()
-    house.line.pulse(house.line.clock.now + 3)  # makes no row yet: the counter alone knows it
-    with pytest.raises(RefusedError, match=r"^what was counted cannot be written just now"):
-        house.note(12345.6)
-    assert house.shown < 8_000
-    register.rmdir()
-    register.with_name("away").rename(register)
+    path.rmdir()
+    path.with_name("away").rename(path)
     house.note(12345.6)
     assert house.shown == pytest.approx(12_345_600)
 

@@ -100,7 +100,7 @@ def test_values_that_will_not_do_are_named_and_the_others_are_taken(tmp_path: Pa
 
 def test_what_is_quoted_stays_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.ini").write_text("[smartmeter]\nimpkwh = 1\x1b[2J\n  [viewer eve]\n")
-    found = find(tmp_path)
+    found = predecessor.find(tmp_path)
     assert found
     assert found.meter == {}
     [said] = found.said
