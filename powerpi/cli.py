@@ -8,6 +8,7 @@ started, 141 whoever reads what is written had enough.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import logging
 import os
@@ -18,6 +19,9 @@ from powerpi import config
 from powerpi.errors import ConfigError, DataError, PowerPiError, StoreError
 from powerpi.options import Wishes, parser
 from powerpi.user import become_owner
+
+# The store's own are StoreError by then. Without a buffer nothing is left that could be tried again.
+OUTPUT_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_output()
         return 141  # as a shell tells SIGPIPE
     except OSError as error:
-        if not _give_up_output():
+        if not _give_up_output() and (error.filename or error.errno not in OUTPUT_FAULTS):
             raise
         print(f"powerpi: standard output: {error.strerror}", file=sys.stderr)
         return os.EX_IOERR
@@ -75,6 +79,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
         print(f"powerpi: {error}", file=sys.stderr)
+        _give_up_output()  # where it is what refused: that is told
         return os.EX_IOERR
     except DataError as error:
         print(f"powerpi: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,11 +19,12 @@ from powerpi.keys import GET_PHP, key_of
 FOLDER = Path("/srv/powerpi")
 ENDINGS = (".ini", ".conf", ".cfg")
 MOST_BYTES = 65536  # a longer file is no configuration
-MOST_FILES = 10_000  # of a folder that is looked through
+MOST_FILES = 10_000  # of a folder that is looked through ...
+MOST_DEPTH = 4  # ... and so many levels of it
 OWN_SECTIONS = ("smartmeter", "gpio", "server")
 INLINE_COMMENT = re.compile(r"\s+[#;].*")
 YES = ("yes", "true", "on", "1")
-SCHEME = re.compile(r"[A-Za-z]+://")
+SCHEME = re.compile(r"(?i:https?)://")
 
 Sections = Mapping[str, Mapping[str, str]]
 
@@ -61,10 +63,10 @@ def archives(folder: Path) -> list[Path]:
 
 def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     """Ordinary files below a folder by the ends of their names; what may not be looked at is left out."""
-    for number, path in enumerate(sorted(folder.rglob("*"))):
-        if number >= MOST_FILES:
-            return
-        if path.suffix.lower() in endings and path.is_file() and not path.is_symlink():
+    levels = (folder.glob("/".join("*" * depth)) for depth in range(1, MOST_DEPTH + 1))
+    for path in islice(chain.from_iterable(map(sorted, levels)), MOST_FILES):
+        named = path.suffix.lower() in endings and str(path).isprintable()  # the name is to be told
+        if named and path.is_file() and not path.is_symlink():
             yield path
 
 
@@ -152,6 +154,8 @@ def _push(server: Mapping[str, str], said: list[str]) -> tuple[dict[str, str], l
 def _address(text: str, ssl: str) -> str:
     """The server's address with its scheme: https where the URL or `ssl` says so."""
     rest = SCHEME.sub("", text, count=1)
+    if "://" in rest:  # of no kind that we speak: to be refused as it is
+        return text
     secure = _is_yes(ssl) or text.lower().startswith("https://")
     return f"{'https' if secure else 'http'}://{rest}"
 

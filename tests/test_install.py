@@ -125,6 +125,28 @@ def test_a_folder_without_packages_is_refused(tmp_path: Path) -> None:
     assert "holds packages for potato m68k, this machine is " in run(script).stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ("ExecStart=/usr/bin/python3 /srv/powerpi/power.py", True),
+        ('DIR="/srv/powerpi"', True),
+        ("cd /srv/powerpi", True),
+        ("# copies the photos, not /srv/powerpi/", False),
+        ("tar c /srv/powerpixyz", False),
+        ("tar c /srv/powerpi.old", False),
+    ],
+)
+def test_what_starts_the_predecessor_is_known_by_what_it_does(tmp_path: Path, line: str, is_one: bool) -> None:
+    function = re.search(
+        r"^is_of_predecessor\(\) \{.*?^\}", INSTALL.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert function
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\n{line}\n")
+    code = f'OLD={constants(INSTALL)["OLD"]}\n{function[0]}\nis_of_predecessor "{script}"'
+    assert (subprocess.run([SHELL, "-c", code], check=False).returncode == 0) is is_one
+
+
 def test_what_is_installed_is_removed_from_the_same_places() -> None:
     there, gone = constants(INSTALL), constants(UNINSTALL)
     for name in ("PROGRAM", "STATE", "CONFIG", "COMMAND", "UNITS", "SCRIPT", "RULE"):

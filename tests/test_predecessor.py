@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,26 @@ def test_old_archives_are_found(tmp_path: Path) -> None:
     (tmp_path / "data" / "power.rrd").write_bytes(b"RRD")
     (tmp_path / "power.rrd").symlink_to("/etc/hostname")
     assert predecessor.archives(tmp_path) == [tmp_path / "data" / "power.rrd"]
+
+
+def test_names_that_cannot_be_told_are_passed_over(tmp_path: Path) -> None:
+    for name in (b"a\xff.ini", b"b\x1b[2J.ini", b"c\nd.rrd"):
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_text("[smartmeter]\nimpkwh = 1\n")
+    assert predecessor.find(tmp_path) is None
+    assert predecessor.archives(tmp_path) == []
+
+
+def test_deep_folders_are_not_looked_through(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(predecessor.MOST_DEPTH):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    (deep.parent / "near.rrd").write_bytes(b"RRD")
+    (deep / "far.rrd").write_bytes(b"RRD")
+    assert predecessor.archives(tmp_path) == [deep.parent / "near.rrd"]
+
+
+def test_a_server_that_is_none_of_the_web_is_not_taken(tmp_path: Path) -> None:
+    old = found(tmp_path, "[smartmeter]\nimpkwh = 1000\n[server]\nurl = ftp://h/\n")
+    assert old.push == {}
+    assert "not taken: [server] url" in old.said[-1]
