@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -164,7 +165,7 @@ class Account(NamedTuple):
     """What is told of the readings of a meter."""
 
     readings: tuple[NotedReading, ...]  # newest first
-    whole: Interval | None  # from the first to the last of the meter that is there now; None: there are not two
+    whole: Interval | None  # from the first to the last of the meter that is there now; None: as whole_interval says
     decimals: int  # of a kWh on its display
 
 
@@ -197,11 +198,33 @@ def series(anchors: Sequence[Anchor]) -> list[Anchors]:
     return found
 
 
+def is_lost(before: Anchor, after: Anchor) -> bool:
+    """Whether the counter is lower at a reading than at the one before: nobody knows what was counted in between."""
+    return after.pulses < before.pulses - 1  # of which a part was under way
+
+
+def lost_notes(anchors: Sequence[Anchor], pulses: int) -> list[str]:
+    """What is to be said where the counter, `pulses`, is lower than it was at the newest reading."""
+    if not anchors or not is_lost(anchors[-1], anchors[-1]._replace(pulses=pulses)):
+        return []
+    lost = f"the counter is at {pulses} pulses, lower than the {anchors[-1].pulses:.0f} at the newest reading"
+    return [f"{lost}: the display is shown too low; restore a backup, or note a reading"]
+
+
+def whole_interval(series: Anchors, imp_per_kwh: float, gaps: Sequence[Gap] = ()) -> Interval | None:
+    """What lies between the first and the last reading of a meter; None: there are not two, or the counter was lost."""
+    if len(series) <= 1 or any(is_lost(before, after) for before, after in pairwise(series)):
+        return None
+    return interval(series[0], series[-1], imp_per_kwh, gaps)
+
+
 def intervals(anchors: Sequence[Anchor], imp_per_kwh: float, gaps: Sequence[Gap] = ()) -> list[Interval | None]:
-    """What lies between each reading and the one before it; None: it is the first one of its meter."""
+    """What lies between each reading and the one before it; None: it is the first of its meter, or of its counter."""
     pairs = zip((None, *anchors), anchors, strict=False)
     return [
-        None if before is None or after.new_meter else interval(before, after, imp_per_kwh, gaps)
+        None
+        if before is None or after.new_meter or is_lost(before, after)
+        else interval(before, after, imp_per_kwh, gaps)
         for before, after in pairs
     ]
 
@@ -221,8 +244,7 @@ def account(anchors: Sequence[Anchor], imp_per_kwh: float, gaps: Sequence[Gap] =
         for anchor, since in found
     )
     last = series(anchors)[-1] if anchors else ()
-    whole = interval(last[0], last[-1], imp_per_kwh, gaps) if len(last) > 1 else None
-    return Account(readings[::-1], whole, decimals(last))
+    return Account(readings[::-1], whole_interval(last, imp_per_kwh, gaps), decimals(last))
 
 
 def decimals(anchors: Iterable[Anchor]) -> int:

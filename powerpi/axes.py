@@ -14,6 +14,7 @@ SMALL_WIDTH = 480  # narrower pictures (a phone held upright) get smaller letter
 MARGIN = 15  # pixels that rrdgraph keeps free on either side of plot and scale
 POINTS = 8  # size of the scales' letters: half of "23:59" is then no wider than MARGIN, and never cut off
 DIGIT_PIXELS = 7  # what rrdgraph reserves for a digit of DejaVu Sans in this size
+MOST = 1e9  # W, or kWh: no picture shows more
 MONTH_SECONDS = 30 * DAY_SECONDS
 CLOCK_PIXELS = 46  # that a label "23:59" and the air round it take
 DATE_PIXELS = 46  # "31.12." or "31 Dec"
@@ -52,9 +53,10 @@ def scale(largest: float | None, height: int) -> Scale:
     """The vertical scale for values from 0 to `largest` (None or 0: nothing to show, 0 to 100).
 
     A line takes at least 36 pixels of a picture `height` pixels high, the legend counted in; never more
-    than 6 lines. Two per cent of air keep the peak's line off the upper edge.
+    than 6 lines. Two per cent of air keep the peak's line off the upper edge. What is above MOST is cut off: a disk
+    has made it, or somebody imported it.
     """
-    highest = (largest or 98.0) * 1.02
+    highest = (min(largest, MOST) if largest and largest > 0 else 98.0) * 1.02  # NaN is not above 0
     lines = min(6, max(2, height // 36 - 1))
     step = nice_step(highest / lines)
     return Scale(step, step * ceil(highest / step))

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
-from powerpi import __version__, backups, config, config_copy, door, saving, sealed
+from powerpi import __version__, backups, config, config_copy, door, identity, saving, sealed
 from powerpi.backup_file import BackupFile
 from powerpi.clock import OLDEST_TIME
 from powerpi.comparing import Comparison, compare
@@ -23,7 +23,7 @@ from powerpi.folder import is_locked, locked_folder, storing
 from powerpi.ledger import Ledger
 from powerpi.new_file import NewFile
 from powerpi.progress import Progress
-from powerpi.saving import Made, Origin
+from powerpi.saving import Made
 from powerpi.store import Store
 from powerpi.user import as_owner, become_owner
 from powerpi.values import system_zone
@@ -50,16 +50,15 @@ def make(conf: Path, file: Path | None, force: bool) -> int:
         return 0 if whole else 1
     become_owner(settings.state)
     where = backups.made_folder(settings)
-    backups.sweep(where)
-    path = backups.next_path(where, time.time())
+    own = identity.made(settings.state)
+    backups.sweep(where, own)
+    path = backups.next_path(where, own, time.time())
     with NewFile(path) as new:
         whole = _save(settings, copy, new.file, path)
     print(f"made {path}, {path.stat().st_size} bytes")
-    if not whole:  # older ones know more
-        return 1
-    for gone in backups.keep_newest(path, settings.backup.keep):
+    for gone in backups.keep_newest(path, settings.backup.keep, own, time.time()):
         print(f"removed {gone.name}: {settings.backup.keep} are kept")
-    return 0
+    return 0 if whole else 1
 
 
 def _make_on_standard_output(settings: Settings, copy: str) -> int:
@@ -80,32 +79,38 @@ def _save(settings: Settings, copy: str, out: BinaryIO, path: Path) -> bool:
     found = saving.meters(settings)
     if not found:
         raise StoreError(f"there is nothing to save in {settings.state}: nothing has been counted yet")
+    if len(found) > saving.MOST_METERS:
+        raise StoreError(f"{settings.state} has {len(found)} meters: a backup takes {saving.MOST_METERS}")
     whole = True
     with _at_rest(settings, list(found)), storing(path), sealed.sealed(out) as archive:
         saving.begin(archive, copy)
         for name, origin in found.items():
             with Progress(f"Saving {name}", 1) as bar:
                 made = saving.save(archive, settings.state, name, origin, bar.to)
-            print(f"{name}: {_told(made, origin)}", file=sys.stderr)
+            print(f"{name}: {_told(made, name in settings.names)}", file=sys.stderr)
             whole = whole and not made.fault
-        saving.end(archive, list(found), int(time.time()), __version__)
+        own = identity.read(settings.state)
+        saving.end(archive, list(found), int(time.time()), __version__, identity=own, whole=whole)
     return whole
 
 
-def _told(made: Made, origin: Origin) -> str:
+def _told(made: Made, configured: bool) -> str:
     parts = [f"{made.rows} rows and {made.means} means, the counter at {made.saved.standing.pulses} pulses"]
     if made.impossible_rows:
         parts.append(f"{made.impossible_rows} rows cannot be, the disk has changed them: unknown in the backup")
     if made.fault:
         parts.append(f"its rows are not in the backup: {made.fault}")
-    if origin.facts is None:
+    if not configured:
         parts.append("the configuration does not know it")
     return "; ".join(parts)
 
 
 @contextmanager
 def _at_rest(settings: Settings, names: list[str]) -> Iterator[None]:
-    """Have what runs write its newest rows; while nothing does, put right what a killed one left, and keep it out."""
+    """Have what runs write its newest rows; while nothing does, put right what a killed one left, and no more.
+
+    Meanwhile a PowerPi may be started: it is never kept waiting for a backup.
+    """
     if is_locked(settings.state):
         try:
             said = "" if door.ask(settings.state, "flush") else "its disk takes no rows just now"
@@ -121,7 +126,7 @@ def _at_rest(settings: Settings, names: list[str]) -> Iterator[None]:
                 store = Store(settings.state, name, settings.store.archive_years, Lock())
                 for note in store.open(OLDEST_TIME)[1]:
                     print(f"{name}: {note}", file=sys.stderr)
-        yield
+    yield
 
 
 # ---------------------------------------------------------------- verify
@@ -160,10 +165,10 @@ def _newest(settings: Settings | None) -> Path:
     if settings is None:
         raise StoreError("wanted the FILE to check")
     become_owner(settings.state)
-    found = backups.ours(backups.folder(settings))
+    found = backups.ours(backups.folder(settings), identity.read(settings.state), time.time())
     if not found:
         raise StoreError(f"there is no backup in {backups.folder(settings)}")
-    return found[0]
+    return found[0].path
 
 
 @contextmanager

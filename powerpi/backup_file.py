@@ -11,16 +11,19 @@ from powerpi import saved, sealed
 from powerpi.digests import Unit, digest
 from powerpi.errors import BackupError, WireError
 from powerpi.gaps import LATEST
+from powerpi.identity import IDENTITY
 from powerpi.layout import ROW_BYTES
 from powerpi.messages import MOST_RATE, Rows, Standing
 from powerpi.ring import NAN, UNKNOWN
 from powerpi.saved import Saved
-from powerpi.saving import CONFIGURATION, FORMAT, FORMAT_VERSION, HEAD, is_name, part_of
+from powerpi.saving import CONFIGURATION, FORMAT, FORMAT_VERSION, HEAD, MOST_METERS, is_name, part_of
 from powerpi.sealed import Part
 from powerpi.wire import listing, told, unpack, whole
 
 MOST_BYTES = 1 << 21  # of a part that is no rows
-MOST_METERS = 10_000
+MOST_TOLD_BYTES = 1 << 25  # of what is said of all meters: a full year, 20 years of means and 1000 gaps take 83 kB
+PARTS, METER_PARTS = 16, 4  # that there may be, and for each meter
+TOLD = "meter.json"
 NOTHING = Standing(None, None, 0, 0, {})
 
 Value = TypeVar("Value")
@@ -32,6 +35,8 @@ class Head(NamedTuple):
     time: int  # Unix seconds, when it was made
     version: str  # of PowerPi
     host: str
+    identity: str  # of the state folder; "": it had none
+    whole: bool  # with the rows of all meters
     meters: tuple[str, ...]
 
 
@@ -54,7 +59,11 @@ def _head(content: bytes) -> Head:
     if strange or len(set(names)) < len(names):
         raise WireError(f"meters has {told(strange[0]) if strange else 'a name twice'}: wanted names of meters")
     version, host = (saved.text(given.get(key), key) for key in ("powerpi_version", "host"))
-    return Head(whole(given.get("time"), "time", 0, LATEST), version, host, tuple(names))
+    own = given.get("identity") or ""
+    if not (own == "" or (isinstance(own, str) and IDENTITY.fullmatch(own))):
+        raise WireError(f"identity is {told(own)}: wanted hexadecimal digits")
+    time = whole(given.get("time"), "time", 0, LATEST)
+    return Head(time, version, host, own, given.get("whole", True) is True, tuple(names))
 
 
 def _checked(read: Callable[[], Value], part: str) -> Value:
@@ -76,15 +85,25 @@ class BackupFile:
         sealed.check(file, progress)
         self.head = read_head(file)
         self._archive = sealed.opened(file)
+        self._check_size()
         self.configuration = self._content(CONFIGURATION).decode("utf-8", "replace")
         self.meters = {name: self._meter(name) for name in self.head.meters}
         self._part: Part | None = None  # of rows, that was read from last
+
+    def _check_size(self) -> None:
+        """Before anything of a meter is read. Raises BackupError."""
+        parts = self._archive.infolist()
+        if len(parts) > PARTS + METER_PARTS * len(self.head.meters):
+            raise BackupError(f"has {len(parts)} parts, more than {len(self.head.meters)} meters have")
+        size = sum(part.file_size for part in parts if part.filename.endswith(f"/{TOLD}"))
+        if size > MOST_TOLD_BYTES:
+            raise BackupError(f"says {size} bytes of its meters beside their rows: wanted at most {MOST_TOLD_BYTES}")
 
     def _content(self, part: str) -> bytes:
         return sealed.content(self._archive, part, MOST_BYTES)
 
     def _meter(self, name: str) -> Saved:
-        part = f"meters/{name}/meter.json"
+        part = f"meters/{name}/{TOLD}"
         found = _checked(lambda: saved.read(unpack(self._content(part), packed=False), name), part)
         for step in found.standing.spans:
             rows = sealed.Part(self._archive, part_of(name, step))

@@ -165,7 +165,9 @@ def chain(bars: Sequence[Bar], seen: Window, unit: Unit) -> str:
     steps = ["p", "POP"]
     for bar in bars:
         start, end = (str(seen.threshold(pixel)) for pixel in edges(bar, seen))
-        height = "UNKN" if bar.watt_hours is None else f"{bar.watt_hours / unit.watt_hours:.6g}"
+        value = None if bar.watt_hours is None else bar.watt_hours / unit.watt_hours
+        # what is infinite, or no number, is drawn up to the top
+        height = "UNKN" if value is None else f"{value if value < axes.MOST else axes.MOST:.6g}"
         steps += ["TIME", start, "LE", "UNKN", "TIME", end, "LE", height]
     return ",".join([*steps, "UNKN", *["IF"] * (2 * len(bars))])
 

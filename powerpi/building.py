@@ -85,7 +85,10 @@ def last_end(session: Session) -> str:
     except OSError as error:
         log.warning("how the last run ended cannot be read: %s", error)
         return UNKNOWN
-    log.info("how the last run ended: %s", reason.replace("_", " "))
+    if reason == UNKNOWN:
+        log.info("no run before this one is noted")
+    else:
+        log.info("how the last run ended: %s", reason.replace("_", " "))
     return reason
 
 

@@ -72,7 +72,7 @@ def findings(
     now = clock.monotonic() + clock.offset()
     yield check_running(settings.state, said)
     if settings.meters:
-        chip, device = check_chip()
+        chip, device = check_chip(running=health is not None)
         yield check_user(settings.state, device)
         yield chip
     yield check_state(settings.state, settings.names)
@@ -84,6 +84,7 @@ def findings(
     if not is_closed(settings.state):
         yield check_backups(settings, now)
     if settings.meters:
-        yield from check_contacts(settings, seconds, clock, sleep)
+        contacts = check_contacts(settings, seconds, clock, sleep)
+        yield from (found for found in contacts if found.said != chip.said)  # which is told already
     for name in [] if is_closed(settings.state) else settings.names:
         yield from check_files(settings, name, health is not None, now)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from powerpi import backups
+from powerpi import backups, identity
 from powerpi.config import PushSettings, Settings
 from powerpi.errors import MissingError, PeerError, StoreError
 from powerpi.finding import Finding
@@ -17,7 +17,6 @@ from powerpi.push_status import AT_ONCE
 from powerpi.sending import open_peer
 
 STALE_SECONDS = 8 * 86400  # one is made every week, where that is switched on
-STAMP = "%Y%m%dT%H%M%SZ.zip"
 
 
 def check_push(push: Mapping[str, Any]) -> Finding:
@@ -51,16 +50,17 @@ def check_backups(settings: Settings, now: float) -> Finding:
     """How old the newest backup is, and whether there is room for another one; `now` is Unix seconds."""
     where = backups.folder(settings)
     try:
-        made = backups.ours(where) if where.is_dir() or settings.backup.folder else []
+        there = where.is_dir() or settings.backup.folder
+        made = backups.ours(where, identity.read(settings.state), now) if there else []
     except StoreError as error:
         return Finding("backups", False, f"{error}; is its disk mounted?")
     if not made:
         mirrored = " (the mirror holds the rows)" if settings.push else ""
         return Finding("backups", True if mirrored else None, f"none in {where}{mirrored}; `powerpi backup` makes one")
-    newest = datetime.strptime(made[0].name[-len("20260101T000000Z.zip") :], STAMP).replace(tzinfo=UTC).timestamp()
-    age, free = max(0, int(now - newest)), shutil.disk_usage(where).free
+    whole = [kept for kept in made if kept.head.whole] or made
+    age, free = max(0, int(now - whole[0].head.time)), shutil.disk_usage(where).free
     said = f"{len(made)} in {where}, the newest {span_text(age)} old"
-    if free < made[0].stat().st_size:
+    if free < made[0].path.stat().st_size:
         return Finding("backups", False, f"{said}; {free // 1_000_000} MB are free, too little for another one")
     if age > STALE_SECONDS:
         return Finding("backups", None, f"{said}: `powerpi backup` makes a new one")

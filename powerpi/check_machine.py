@@ -22,6 +22,7 @@ from powerpi.errors import PinError, ServerError
 from powerpi.finding import Finding
 from powerpi.folder import is_locked
 from powerpi.lines import chip_label
+from powerpi.notify import service_command
 from powerpi.server import listening_socket
 
 RRD_BYTES = 31_000_000  # of one meter, with 20 years of quarter hours
@@ -93,13 +94,13 @@ def check_running(state: Path, health: Health | str) -> Finding:
             return Finding("powerpi", None, f"{state} may not be looked into by this user; try it with sudo")
         if is_locked(state):
             return Finding("powerpi", None, f"runs, but cannot be asked: {health}")
-        return Finding("powerpi", None, "does not run; start it with: sudo systemctl start powerpi")
+        return Finding("powerpi", None, f"does not run; start it with: {service_command('start')}")
     version, faults, warnings = health["version"], health["faults"], health["warnings"]
     said = "; ".join([f"runs, version {version}", *faults, *warnings])
     if faults:
         return Finding("powerpi", False, said)
     if version != __version__:
-        return Finding("powerpi", None, f"{said}; this command is {__version__}: sudo systemctl restart powerpi")
+        return Finding("powerpi", None, f"{said}; this command is {__version__}: {service_command('restart')}")
     return Finding("powerpi", None if warnings else True, said)
 
 
@@ -126,8 +127,8 @@ def _group_name(number: int) -> str:
         return str(number)
 
 
-def check_chip() -> tuple[Finding, Path | None]:
-    """Whether the GPIO chip of the header is there, and where."""
+def check_chip(running: bool = False) -> tuple[Finding, Path | None]:
+    """Whether the GPIO chip of the header is there, and where; a PowerPi that runs has its pins, wherever they are."""
     name = os.environ.get("GPIOZERO_PIN_FACTORY", pin.KERNEL)
     if name != pin.KERNEL:
         return Finding("gpio", None, f"GPIOZERO_PIN_FACTORY is {name!r}: not the pins of this machine's header"), None
@@ -135,6 +136,8 @@ def check_chip() -> tuple[Finding, Path | None]:
         device = pin.header_chip()
         return Finding("gpio", True, f"{device}, {chip_label(device)}"), device
     except (PinError, OSError) as error:
+        if running:
+            return Finding("gpio", True, "no chip of a Pi is seen here, but the PowerPi that runs has its pins"), None
         return Finding("gpio", False, str(error)), None
 
 
@@ -184,6 +187,8 @@ def check_clock(settings: Settings, health: Health | None = None) -> Finding:
         return Finding("clock", True, f"taken as it is (network_time = no), time zone {zone}")
     if SystemClock(network_time=True).trusted():
         return Finding("clock", True, f"synchronised, time zone {zone}")
+    if health and health["clock"]["trusted"]:
+        return Finding("clock", True, f"the PowerPi that runs trusts it, time zone {zone}")
     wait = settings.clock_wait_seconds
     said = f"not synchronised; rows wait up to {wait} s for it{waiting}. See `timedatectl`, or set network_time = no"
     return Finding("clock", None, f"{said}; time zone {zone}")

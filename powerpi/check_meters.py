@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from threading import Lock
 
 from powerpi import gaps, register
 from powerpi.clock import Clock
 from powerpi.config import MeterSettings, Settings
 from powerpi.contacts import Sight, Sights, open_source
+from powerpi.digests import Unit
 from powerpi.errors import DamagedError, NobodyError, PinError, RefusedError, StoreError
 from powerpi.finding import Finding
 from powerpi.gaps import Gap
+from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger
 from powerpi.periods import day_start, span_text
 from powerpi.progress import Progress
@@ -89,7 +93,7 @@ def check_files(settings: Settings, meter: str, running: bool, now: float) -> It
     try:
         if os.path.lexists(rrd):
             row = Ledger(rrd, Lock()).newest()
-            yield _check_rows(settings, meter, row, running, now)
+            yield _check_rows(settings, meter, row, running, now) if row else _check_means(settings, rrd, what)
         else:
             yield Finding(what, None, f"{rrd} is not there yet; PowerPi makes it")
     except DamagedError as error:
@@ -99,14 +103,27 @@ def check_files(settings: Settings, meter: str, running: bool, now: float) -> It
     yield check_counter(settings, meter, row)
 
 
-def _check_rows(settings: Settings, meter: str, row: Row | None, running: bool, now: float) -> Finding:
+def _check_means(settings: Settings, rrd: Path, what: str) -> Finding:
+    """An RRD without rows: its size, and the years of its means, which an import may have brought."""
+    size = f"{rrd.stat().st_size / 1e6:.0f} MB"
+    ledger = Ledger(rrd, Lock())
+    span = ledger.spans().get(MEAN_SECONDS)
+    means = ledger.rows(Unit(MEAN_SECONDS, *span)) if span else ()
+    known = [number for number, mean in enumerate(means) if not math.isnan(mean)]
+    if not span or not known:
+        return Finding(what, None, f"{size}, no row yet")
+    ends = (span.after + known[0] * MEAN_SECONDS, span.after + known[-1] * MEAN_SECONDS)
+    first, last = (datetime.fromtimestamp(time, settings.timezone).year for time in ends)
+    years = f"of {first}" if first == last else f"from {first} to {last}"
+    return Finding(what, None, f"{size}, no row of {STEP_SECONDS} s yet; means {years}")
+
+
+def _check_rows(settings: Settings, meter: str, row: Row, running: bool, now: float) -> Finding:
     """The RRD that is there: its size, newest row, and today's gaps."""
     what, rrd, zone = f"rows {meter}", settings.state / f"{meter}.rrd", settings.timezone
     today = day_start(now, zone)
     size = f"{rrd.stat().st_size / 1e6:.0f} MB"
     lacking = gaps_text(gaps.read(rrd.with_suffix(".gaps"))[0], int(today), int(now))
-    if row is None:
-        return Finding(what, None, f"{size}, no row yet")
     age = now - row.time
     newest = f"{size}, newest row {datetime.fromtimestamp(row.time, zone):%F %T}"
     if age < -FUTURE_SECONDS:

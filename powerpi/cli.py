@@ -16,11 +16,11 @@ import sys
 from collections.abc import Sequence
 
 from powerpi import config
-from powerpi.errors import ConfigError, DataError, PowerPiError, StoreError
+from powerpi.errors import ClosedConfigError, ConfigError, DataError, PowerPiError, StoreError
 from powerpi.options import Wishes, parser
 from powerpi.user import become_owner
 
-# The store's own are StoreError by then. Without a buffer nothing is left that could be tried again.
+# Of standard output: the store's own are StoreError by then. Without a buffer nothing is left to be tried again.
 OUTPUT_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _main(arguments)
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         _give_up_output()
         return 141  # as a shell tells SIGPIPE
@@ -73,7 +75,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         return COMMANDS[wishes.command](wishes)
     except ConfigError as error:
-        print(f"powerpi: {error.source} is wrong:\n{_indented(error)}", file=sys.stderr)
+        print(f"powerpi: {_said(error)}", file=sys.stderr)
         return os.EX_CONFIG
     except StoreError as error:
         if isinstance(error.__cause__, BrokenPipeError):
@@ -87,12 +89,12 @@ def _main(arguments: Sequence[str] | None) -> int:
     except PowerPiError as error:
         print(f"powerpi: {error}", file=sys.stderr)
         return os.EX_UNAVAILABLE
-    except KeyboardInterrupt:
-        return 130
 
 
-def _indented(error: ConfigError) -> str:
-    return "\n".join(f"  {fault}" for fault in error.faults)
+def _said(error: ConfigError) -> str:
+    if isinstance(error, ClosedConfigError):
+        return str(error)
+    return "\n".join([f"{error.source} is wrong:", *(f"  {fault}" for fault in error.faults)])
 
 
 # What a command needs is imported when it runs: `--help` is quick, and the daemon carries no simulation.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from urllib.parse import SplitResult
 from zoneinfo import ZoneInfo
 
 from powerpi import ini
-from powerpi.errors import ConfigError, DataError, shown
+from powerpi.errors import ClosedConfigError, ConfigError, DataError, shown
 from powerpi.faults import Fault, Faults, fault, value_shown
 from powerpi.hosts import is_local
 from powerpi.keys import GET_PHP, NAMED, SECTIONS, key_of, kind_of
@@ -121,6 +123,14 @@ class Settings:
         raise DataError(f"there is no meter {shown(name)} here: wanted one that is counted here ({known})")
 
 
+def user_name() -> str:
+    """Whom this process works as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a number without a name
+        return f"user {os.geteuid()}"
+
+
 def load(path: Path) -> Settings:
     """The settings in the file at `path`. Raises ConfigError with every fault."""
     try:
@@ -128,6 +138,9 @@ def load(path: Path) -> Settings:
     except UnicodeDecodeError as error:
         said = f" is not UTF-8 text: {error.reason} at byte {error.start}"
         raise ConfigError([Fault(f"{path}{said}", f"{path.name}{said}")], str(path)) from error
+    except PermissionError as error:
+        said = f" may not be read by {user_name()}: try it with sudo"
+        raise ClosedConfigError([Fault(f"{path}{said}", f"{path.name} may not be read")], str(path)) from error
     except OSError as error:
         said = f" cannot be read: {error.strerror}; a sample is init/powerpi.conf"
         raise ConfigError([Fault(f"{path}{said}", f"{path.name}{said}")], str(path)) from error

@@ -14,6 +14,7 @@ from powerpi import ini
 from powerpi.keys import HIDDEN, SECTIONS, kind_of
 
 SECRETIVE = re.compile(r"(?i)passw|passphrase|kennwort|secret|geheim|token|scrypt\$|\bpw\b|\bpin\s*[:=]")
+SHORT = 3  # characters of a secret that may be a part of any word
 URL_CREDENTIALS = re.compile("//.*@")  # a password may hold any of the signs in between
 LEFT_OUT = "# Its {keys} did not go into the backup: give it another one, and remove the # before the lines below."
 COMMENTED = re.compile(re.escape(LEFT_OUT).replace(r"\{keys\}", "(.+?)") + r"\n#\s*\[(.+)\]")
@@ -38,7 +39,7 @@ def plain(text: str) -> str:
         for section in sections
         for line in _shown(section, NO_SENDER if alone and _kind(section.name) == "mirror" else "")
     ]
-    return _without_values(text, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def left_out(copy: str) -> list[tuple[str, str]]:
@@ -48,13 +49,13 @@ def left_out(copy: str) -> list[tuple[str, str]]:
 
 def _sections(text: str) -> Iterator[_Section]:
     """The sections, without the values of secret keys. A key goes on in indented lines, up to the next empty one."""
-    section, goes_on, dropped = _Section("", [], []), False, None
+    section, goes_on, dropped, told = _Section("", [], []), False, None, _telling(text)
     for line in text.splitlines():
         words = line.strip()
         heading = ini.HEADING.match(words)
         if not words or words[0] in "#;":
             goes_on = goes_on and bool(words)
-            if not SECRETIVE.search(words):
+            if not (SECRETIVE.search(words) or told.search(words)):
                 section.lines.append(_open(line))
         elif goes_on and line[0].isspace():
             if dropped is not None:
@@ -63,7 +64,8 @@ def _sections(text: str) -> Iterator[_Section]:
                 section.lines.append(_open(line))
         elif heading:
             yield section
-            section, goes_on = _Section(heading[1], [line], []), False
+            name = heading[1].partition("]")[0]  # what stands behind it is as good as a comment
+            section, goes_on = _Section(heading[1], [f"[{name}]"], []), False
         else:
             goes_on, dropped = True, _added(section, line)
     yield section
@@ -115,16 +117,18 @@ def _shown(section: _Section, why: str) -> list[str]:
     return [why, *(line if not line.strip() or line.lstrip()[0] in "#;" else f"#{line}" for line in section.lines)]
 
 
-def _without_values(text: str, copy: str) -> str:
-    """The copy, should a secret stand in it elsewhere, without that too."""
+def _telling(text: str) -> re.Pattern[str]:
+    """What no comment may hold: the values of secret keys, in part too. An ordinary word may stand elsewhere.
+
+    Were it hidden in headings, keys and their values as well, it would be told by what is left of these.
+    """
     values = [
-        part
+        part.strip()
         for name, section in ini.read(text)[0].items()
         for key, value in section.items()
         if _is_secret(name, f"{key} =")
         for part in value.splitlines()
-        if len(part) > 3
+        if part.strip()
     ]
-    for value in sorted(values, key=len, reverse=True):
-        copy = copy.replace(value, HIDDEN)
-    return copy
+    words = (re.escape(value) if len(value) > SHORT else rf"(?<!\w){re.escape(value)}(?!\w)" for value in values)
+    return re.compile("|".join(words) or r"(?!)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import secrets
@@ -15,11 +16,13 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from powerpi import config, daemon, passwords, pin, simulate
+from powerpi import arrival, config, daemon, passwords, pin, simulate
 from powerpi.building import Fate
 from powerpi.clock import SystemClock
 from powerpi.config import Settings
+from powerpi.errors import ServerError
 from powerpi.folder import locked_folder
+from powerpi.gaps import STOPPED, Session
 from powerpi.layout import LOSSLESS_DAYS
 from powerpi.load import Household, Load
 from powerpi.progress import Progress
@@ -34,6 +37,8 @@ METER = "house"
 GPIO = 24
 HISTORY_DAYS = LOSSLESS_DAYS + 34  # a year and a bit: a little of it is left in quarter hours only
 BATCH_ROWS = 30_000  # written at once: few waits for the disk
+PORT_STEP, MOST_PORTS = 10, 1 << 16
+MIRROR_SECONDS = 15.0  # to start; then the house sends to it all the same
 
 
 class Wishes(NamedTuple):
@@ -78,6 +83,16 @@ def mirrored(wishes: Wishes, state: Path) -> Iterator[tuple[int, str]]:
         child.wait()
 
 
+def look_for_port(host: str, port: int) -> None:
+    """Say that a port is taken before a year is filled. Raises ServerError."""
+    try:
+        listening_socket(host, port).close()
+    except ServerError as error:
+        other = port + PORT_STEP if port + PORT_STEP < MOST_PORTS else port - PORT_STEP
+        taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+        raise ServerError(f"{error}: try --port {other}" if taken else str(error)) from error
+
+
 def load_of(wishes: Wishes) -> Load:
     """The recorded load, or the simulated household. Raises ConfigError."""
     return simulate.Recording(wishes.load) if wishes.load else Household(wishes.seed)
@@ -111,6 +126,7 @@ def fill(chosen: Settings, load: Load, now: float) -> float:
                     pulses = batch[-1].pulses
                     batch.clear()
         store.save_register(max(counted, math.ceil(pulses)), end)
+        Session(chosen.state).end(STOPPED)  # the time until the house lives has a reason
     return pulses
 
 
@@ -122,7 +138,7 @@ def run(wishes: Wishes) -> int:
     with ExitStack() as stack:
         state = wishes.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="powerpi-demo-")))
         chosen = settings(wishes, state.absolute())
-        listening_socket(*chosen.listen).close()  # a port in use is said before a year is filled
+        look_for_port(*chosen.listen)
         mirror_port = 0
         if wishes.mirror:
             mirror_port, push = stack.enter_context(mirrored(wishes, state.absolute()))
@@ -132,6 +148,8 @@ def run(wishes: Wishes) -> int:
         now = clock.monotonic() + clock.offset()
         pulses = 0.0 if wishes.empty else fill(chosen, load, now)
         meter = chosen.meters[0]
+        if mirror_port:
+            arrival.wait(("127.0.0.1", mirror_port), MIRROR_SECONDS)
 
         def drivers(fate: Fate) -> Sequence[Worker]:
             begin = clock.monotonic() + clock.offset()  # not the last row's time: pulses made up for would be a spike

@@ -22,6 +22,10 @@ class ConfigError(PowerPiError, ValueError):
         self.source = source
 
 
+class ClosedConfigError(ConfigError):
+    """The configuration may not be read by this user: do not start, name another user."""
+
+
 class PinError(PowerPiError, OSError):
     """The GPIO pin cannot be used: do not start, or start anew."""
 

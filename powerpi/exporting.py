@@ -61,7 +61,9 @@ def run(settings: Settings, wanted: Wanted) -> int:
         found = export.lines(
             ledger, imp_per_kwh, settings.timezone, wanted.step, start=start, end=end, progress=progress
         )
-        return _write_all(found, write)
+        if not _write_all(found, write):
+            print(f"powerpi export: nothing is known of {wanted.meter} in that time", file=sys.stderr)
+        return os.EX_OK
 
 
 def imp_per_kwh_of(settings: Settings, name: str) -> float:
@@ -115,10 +117,12 @@ def _progress(wanted: Wanted, ledger: Ledger, stack: ExitStack) -> Callable[[int
     return lambda time: bar.to(time - held.after)
 
 
-def _write_all(found: Iterator[str], write: Callable[[bytes], object]) -> int:
-    """Write headings and lines."""
+def _write_all(found: Iterator[str], write: Callable[[bytes], object]) -> bool:
+    """Write headings and lines; whether there were any."""
     write(f"{export.HEADINGS}\n".encode())
+    lines = False
     while chunk := "".join(islice(found, LINES_AT_ONCE)):
         write(chunk.encode())
+        lines = True
     sys.stdout.flush()
-    return os.EX_OK
+    return lines

@@ -42,13 +42,18 @@ def overwrite(path: Path, content: bytes, place: int = 0, *, wait: bool = True) 
 
 def replace(path: Path, text: str) -> None:
     """Put a whole small file on disk in the place of the one there; a power cut leaves one of both. Raises OSError."""
+    _written(path, text).replace(path)
+    sync_folder(path.parent)
+
+
+def _written(path: Path, text: str) -> Path:
+    """A whole small file on disk, beside the one whose place it is to take. Raises OSError."""
     fresh = path.with_name(f"{path.name}.new")
     with opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
         with open(descriptor, "wb", closefd=False) as file:  # writes all or raises, where os.write may write a part
             file.write(text.encode())
         os.fdatasync(descriptor)
-    fresh.replace(path)
-    sync_folder(path.parent)
+    return fresh
 
 
 def decoded(path: Path, decode: Callable[[str], Record | None]) -> tuple[list[Record], bool]:
@@ -64,10 +69,18 @@ def decoded(path: Path, decode: Callable[[str], Record | None]) -> tuple[list[Re
 
 
 def rewrite(path: Path, text: str, damaged: bool) -> None:
-    """Put a small file in the place of the one there; `damaged`: that is set aside before. Raises OSError."""
+    """Put a small file in the place of the one there; `damaged`: that is set aside. Raises OSError.
+
+    Whatever happens in between, the name leads to the one or to the other: what can be read of a damaged one is in use.
+    """
+    fresh = _written(path, text)
     if damaged and path.exists():  # not where it was set aside before, and the write failed then
-        set_aside(path, "damaged")
-    replace(path, text)
+        try:
+            os.link(path, _free_name(path, "damaged"))
+        except OSError:  # of a folder, or on a file system that knows one name alone
+            set_aside(path, "damaged")
+    fresh.replace(path)
+    sync_folder(path.parent)
 
 
 def create(path: Path, text: str) -> None:
@@ -107,8 +120,13 @@ def sync_file(path: Path, forget: bool = False) -> None:
 
 def set_aside(path: Path, why: str) -> Path:
     """Rename a file that cannot serve, never onto another one, and return its new name. Raises OSError."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    names = (path.with_name(f"{path.name}.{why}-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100))))
-    free = next(name for name in names if not name.exists())
+    free = _free_name(path, why)
     path.rename(free)
     return free
+
+
+def _free_name(path: Path, why: str) -> Path:
+    """What a file is called that is set aside."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    names = (path.with_name(f"{path.name}.{why}-{stamp}{suffix}") for suffix in ("", *(f"-{n}" for n in range(1, 100))))
+    return next(name for name in names if not os.path.lexists(name))

@@ -21,9 +21,9 @@ HELP_TEXTS: dict[str, dict[str, str]] = {
     "help_rules": {"en": "Before you wire", "de": "Vor dem Verdrahten"},
     "help_corner": {
         "en": "Pin 1 is in the corner beside the memory card. Odd numbers are in the inner column, even ones at the"
-        " edge of the board. Switch the Pi off before you wire it.",
+        " edge of the board. Wire it with the Pi off: sudo poweroff, then unplug it.",
         "de": "Pin 1 liegt in der Ecke bei der Speicherkarte. Ungerade Nummern sind in der inneren Spalte, gerade am"
-        " Rand der Platine. Vor dem Verdrahten den Pi ausschalten.",
+        " Rand der Platine. Verdrahtet wird bei ausgeschaltetem Pi: sudo poweroff, dann den Stecker ziehen.",
     },
     "help_polarity": {
         "en": "S0 has a polarity: the wrong way round nothing is counted. Then swap the two wires; at the Pi's 3.3 V"
@@ -33,9 +33,10 @@ HELP_TEXTS: dict[str, dict[str, str]] = {
     },
     "help_electrician": {
         "en": "The S0 output is isolated and carries a low voltage. Everything else in a fuse box can kill: work in"
-        " there is for an electrician.",
+        " there, the meter's end of the two wires too, is for an electrician.",
         "de": "Der S0-Ausgang ist galvanisch getrennt und führt Kleinspannung. Alles andere im Zählerschrank ist"
-        " lebensgefährlich: Arbeiten darin sind Sache einer Elektrofachkraft.",
+        " lebensgefährlich: Arbeiten darin, auch am zählerseitigen Ende der beiden Drähte, sind Sache einer"
+        " Elektrofachkraft.",
     },
     "help_all_pins": {"en": "All 40 pins", "de": "Alle 40 Pins"},
     "help_no_meters": {
@@ -71,19 +72,19 @@ HELP_TEXTS: dict[str, dict[str, str]] = {
     },
     "help_no_pulse_open": {
         "en": "The contact is always open: a wire is loose or at a wrong pin, S0+ and S0− are swapped, or gpio in the"
-        " configuration names another pin.",
+        " configuration names another pin. Move wires at the Pi only while it is off.",
         "de": "Der Kontakt ist immer offen: Ein Draht ist lose oder am falschen Pin, S0+ und S0− sind vertauscht,"
-        " oder gpio in der Konfiguration nennt einen anderen Pin.",
+        " oder gpio in der Konfiguration nennt einen anderen Pin. Am Pi nur umstecken, wenn er aus ist.",
     },
     "help_no_pulse_closed": {
         "en": "The contact is always closed: the two wires touch, or S0+ and S0− are swapped.",
         "de": "Der Kontakt ist immer geschlossen: Die beiden Drähte berühren sich, oder S0+ und S0− sind vertauscht.",
     },
     "help_no_pulse_touch": {
-        "en": "To tell meter and Pi apart: take both wires off the meter and touch one with the other. Each touch must"
-        " show up on the Pi.",
-        "de": "Um Zähler und Pi zu unterscheiden: Beide Drähte vom Zähler lösen und aneinander tippen. Jede Berührung"
-        " muss sich auf dem Pi zeigen.",
+        "en": "To tell meter and Pi apart, with the Pi on: have an electrician take both wires off the meter, and touch"
+        " one with the other. Each touch must show up on the Pi.",
+        "de": "Um Zähler und Pi zu unterscheiden, bei eingeschaltetem Pi: Beide Drähte von einer Elektrofachkraft vom"
+        " Zähler lösen lassen und aneinander tippen. Jede Berührung muss sich auf dem Pi zeigen.",
     },
     "help_reading": {"en": "Meter reading", "de": "Zählerstand"},
     "help_reading_how": {

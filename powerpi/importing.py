@@ -79,7 +79,7 @@ def _ended_by_signals() -> Iterator[None]:
 def _run(settings: Settings, wanted: Wanted, file: IO[bytes]) -> int:
     meter = settings.counted(wanted.meter, "import it there, and the rows come here")
     asked = source_file.Wanted(wanted.kind, wanted.times, settings.timezone, meter.imp_per_kwh)
-    with Progress("Reading the file", 1) as bar:
+    with Progress("Reading the file", 1) as bar, storing(Path("the file")):
         loaded = source_file.load(file, asked, bar.to)
     if not _tell(loaded, wanted):
         return os.EX_DATAERR

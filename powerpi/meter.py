@@ -90,7 +90,7 @@ class Meter:
         self._resumed = False  # whether rows may follow the newest one without a gap
         lost_history = self.notes and not store.last_row
         self._gaps = Gaps(store.rrd.with_suffix(".gaps"), store.known_until, gaps.DISK if lost_history else last_end)
-        self.notes += self.noted.notes  # which say nothing of the history
+        self.notes += [*self.noted.notes, *anchors.lost_notes(self.noted.all, self.pulses)]  # nothing of the history
         self._dropped_since: int | None = None  # the last row before those that were given up
         self._begun = self._taken = 0.0
         self._odd_since: float | None = None  # the contact is not as the last edge told, and no edge has come

@@ -104,19 +104,34 @@ def _is_written_straight(path: Path) -> bool:
 
 
 def _taken(path: Path) -> int:
-    """The descriptor of a file to write, empty and locked; never through a link. Raises StoreError, OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+    """The descriptor of a file to write, made now and locked. Raises StoreError, OSError.
+
+    What a killed process left goes before: somebody else may have it open, or it may have another name as well.
+    """
+    busy = f"{path} is being written by another process"
+    with suppress(FileNotFoundError):
+        if not remove_stale(path):
+            raise StoreError(busy)
     try:
-        # what has another name by now was finished in this moment
-        if not _lock(descriptor) or not path.exists() or not os.path.samestat(path.stat(), os.fstat(descriptor)):
-            raise StoreError(f"{path} is being written by another process")
-        os.ftruncate(descriptor, 0)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+    except FileExistsError:
+        raise StoreError(busy) from None
+    try:
+        if not (_lock(descriptor) and _is_at(descriptor, path)):  # it was taken for a stale one in this moment
+            raise StoreError(busy)
         with suppress(OSError):  # of a file system that knows no rights
             os.fchmod(descriptor, MODE)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file has that name: what is finished has another one, what is stale none."""
+    with suppress(OSError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
 
 
 def _lock(descriptor: int) -> bool:
@@ -137,10 +152,15 @@ def _give_to_owner(descriptor: int, folder: Path) -> None:
 
 
 def remove_stale(path: Path) -> bool:
-    """Remove what a killed process left unfinished, but not what is being written; whether it did. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Remove what a killed process left unfinished, but not what is being written; whether it did.
+
+    Raises StoreError for what is no file, OSError.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise StoreError(f"{path} is in the way, and is no file: wanted it removed")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        stale = _lock(descriptor)
+        stale = _lock(descriptor) and _is_at(descriptor, path)
         if stale:
             path.unlink()
     finally:

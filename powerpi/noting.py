@@ -26,6 +26,7 @@ from powerpi.units import WATT_HOURS_PER_KWH
 DOUBTFUL_SHARE = 0.1  # of what went through the meter ...
 DOUBTFUL_WATT_HOURS = 5000.0  # ... and so much: a reading this far off what was counted may be a slip
 MINUTE_SECONDS = 60
+MOST_WATT_HOURS = 1e11  # a display of 8 digits in kWh
 
 
 class Wish(NamedTuple):
@@ -91,6 +92,8 @@ def _answer(place: Place, present: Present, time: int, **more: Any) -> Answer:
 
 def _note(place: Place, present: Present, wish: Wish, watt_hours: float) -> Answer:
     now = present.now
+    if not 0 <= watt_hours <= MOST_WATT_HOURS:  # NaN is neither
+        raise RefusedError(f"{watt_hours:g} Wh is no reading: wanted 0 to {MOST_WATT_HOURS:g}")
     time = int(now.time) if wish.time is None else wish.time
     if time > now.time:
         raise RefusedError(f"{_when(time, place.zone)} is still to come: it is {_when(int(now.time), place.zone)} now")
@@ -101,6 +104,8 @@ def _note(place: Place, present: Present, wish: Wish, watt_hours: float) -> Answ
     replaced = next((other for other in place.noted.all if other.place == anchor.place), None)
     whole = anchors.merged([*place.noted.all, anchor])
     doubts = list(_doubts(place, present.gaps, whole, whole.index(anchor)))
+    if replaced and wish.time is None and watt_hours < replaced.watt_hours:  # who corrects one names its time
+        doubts.append(f"{_kwh(anchor)} is less than the {_kwh(replaced)} of this second, and takes its place")
     if doubts and not wish.sure:
         return _answer(place, present, time, question="; ".join(doubts))
     _keep(place, whole)
@@ -117,30 +122,37 @@ def _doubts(place: Place, gaps: Sequence[Gap], whole: Anchors, index: int) -> li
     if before and anchor.watt_hours < before.watt_hours:
         raise RefusedError(
             f"{_kwh(anchor)} is less than the {_kwh(before)} of {_when(before.time, place.zone)}: wanted at least that,"
-            " or --new-meter where the meter was replaced"
+            f" or --new-meter where the meter was replaced, or if that one was a slip: {_removal(place, before)}"
         )
     if after and anchor.watt_hours > after.watt_hours:
         raise RefusedError(
             f"{_kwh(anchor)} is more than the {_kwh(after)} of {_when(after.time, place.zone)}, which is later: wanted"
-            " at most that"
+            f" at most that, or if that one was a slip: {_removal(place, after)}"
         )
     if not whole[:index] and not anchor.new_meter and place.settings.offset_kwh:
         before = Anchor(anchor.time, place.settings.offset_kwh * WATT_HOURS_PER_KWH, 0.0)  # as configured until now
     for first, last in ((before, anchor), (anchor, after)):
         if first and last:
-            doubts += _doubt(place, gaps, first, last)
+            doubts += _doubt(place, gaps, first, last, anchor)
     return doubts
 
 
-def _doubt(place: Place, gaps: Sequence[Gap], first: Anchor, last: Anchor) -> list[str]:
+def _doubt(place: Place, gaps: Sequence[Gap], first: Anchor, last: Anchor, typed: Anchor) -> list[str]:
+    """What is doubtful about two neighbours, of which one was `typed` now."""
+    if anchors.is_lost(first, last):  # there is nothing to compare it with
+        return []
     found = anchors.interval(first, last, place.settings.imp_per_kwh, gaps)
     off = found.shown_watt_hours - found.counted_watt_hours
     most = DOUBTFUL_SHARE * max(found.shown_watt_hours, found.counted_watt_hours)
     if abs(off) <= max(DOUBTFUL_WATT_HOURS, most):
         return []
     expected = first.watt_hours + found.counted_watt_hours
-    text = f"{_kwh(last)} is {_number(abs(off))} kWh {'more' if off > 0 else 'less'} than was counted"
-    text += f", by which it would be {_number(expected)} kWh"
+    text = f"{_number(abs(off))} kWh {'more' if off > 0 else 'less'} than was counted"
+    if typed is first:
+        later = f"the later reading {_kwh(last)} of {_when(last.time, place.zone)}"
+        text = f"with {_kwh(first)} then, {later} would be {text}"
+    else:
+        text = f"{_kwh(last)} is {text}, by which it would be {_number(expected)} kWh"
     if found.unknown_seconds < LEAST_UNKNOWN_SECONDS:
         return [text]
     return [f"{text}; {span_text(found.unknown_seconds)} in between are unknown"]
@@ -192,6 +204,14 @@ def _keep(place: Place, whole: Anchors) -> None:
 
 def _when(time: int, zone: ZoneInfo) -> str:
     return f"{datetime.fromtimestamp(time, zone):%F %T}"
+
+
+def _removal(place: Place, anchor: Anchor) -> str:
+    """The command that takes a reading away."""
+    moment = datetime.fromtimestamp(anchor.time, place.zone)
+    twice = moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset()  # the clocks were set back
+    time = moment.isoformat() if twice else f"{moment:%FT%T}"
+    return f"powerpi reading {place.settings.name} --remove {time}{' --new-meter' if anchor.new_meter else ''}"
 
 
 def _kwh(anchor: Anchor) -> str:

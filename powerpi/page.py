@@ -34,6 +34,7 @@ class MeterView(NamedTuple):
     watts: str
     known: bool  # whether power is
     at_most: bool
+    no_pulse_yet: bool  # then of power nothing is said but where help is
     last_pulse: str
     today: str
     today_unknown: str  # empty where (almost) the whole day is known; likewise yesterday_unknown
@@ -78,12 +79,16 @@ class GapsView(NamedTuple):
 
 def meter_view(reading: MeterReading, words: Words, zone: ZoneInfo, now: float) -> MeterView:
     """What the page says about one meter at the time `now`."""
+    unwired = reading.no_pulse_yet and not reading.silent
+    if unwired:
+        reading = reading._replace(watts=None, watts_at_most=False)
     return MeterView(
         name=reading.meter,
         label=reading.label,
         watts=watts_text(reading.watts, words),
         known=reading.watts is not None,
         at_most=reading.watts_at_most,
+        no_pulse_yet=unwired,
         last_pulse=_last_pulse(reading, words, zone, now),
         today=kwh(reading.today_watt_hours, 2, words),
         today_unknown=_unknown_part(reading.today_unknown_seconds, words),

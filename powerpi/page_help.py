@@ -18,7 +18,7 @@ FEW_DIGITS = 3
 COMMANDS = {
     "check": "sudo powerpi check",
     "report": "sudo powerpi check --report",
-    "backup": "sudo powerpi backup house.powerpi",
+    "backup": "sudo powerpi backup house.zip",
     "log": "journalctl -u powerpi",
     "restart": "sudo systemctl restart powerpi",
 }

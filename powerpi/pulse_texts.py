@@ -5,6 +5,11 @@ from __future__ import annotations
 PULSE_TEXTS: dict[str, dict[str, str]] = {
     "pulse_health": {"en": "Pulse health", "de": "Zustand der Impulse"},
     "pulses_none": {"en": "No pulse has come since the start.", "de": "Seit dem Start kam kein Impuls."},
+    "no_pulse_yet": {"en": "No pulse has come yet", "de": "Noch ist kein Impuls gekommen"},
+    "no_pulse_yet_help": {
+        "en": "how to wire it, what to look at",
+        "de": "so wird verdrahtet, darauf ist zu achten",
+    },
     "pulse_width": {"en": "Width", "de": "Breite"},
     "pulse_pause": {"en": "Pause", "de": "Pause"},
     "pulse_widths": {"en": "Widths of the newest pulses ({pulses})", "de": "Breiten der neuesten Impulse ({pulses})"},

@@ -116,7 +116,7 @@ def _place(settings: Settings, meter: MeterSettings, hold: Callable[[], None]) -
     store = Store(settings.state, meter.name, settings.store.archive_years, gate, hold)
     pulses, notes = store.open(OLDEST_TIME) if store.rrd.exists() else store.open_counter()
     noted = Noted(anchors.path_of(store.rrd))
-    for note in (*notes, *noted.notes):
+    for note in (*notes, *noted.notes, *anchors.lost_notes(noted.all, pulses)):
         print(f"{meter.name}: {note}", file=sys.stderr)
     known, _ = gaps.read(store.rrd.with_suffix(".gaps"))
     waiting = (Gap(store.known_until, None, gaps.STOPPED),) if store.known_until else ()
@@ -166,7 +166,8 @@ def _listed(name: str, answer: Answer, zone: ZoneInfo) -> list[str]:
     found = anchors.intervals(answer.anchors, answer.imp_per_kwh, answer.gaps)
     for index, (anchor, since) in enumerate(zip(answer.anchors, found, strict=True)):
         said = f"  {_said(since, _series(answer, index), zone)}" if since else ""
-        mark = "  new meter" if anchor.new_meter else ""
+        lost = index > 0 and anchors.is_lost(answer.anchors[index - 1], anchor)
+        mark = "  new meter" if anchor.new_meter else "  the counter was lost before" if lost else ""
         lines.append(f"{_reading(anchor, zone)}{mark}{said}")
     return [*lines, *_in_all(answer, len(answer.anchors) - 1, zone)]
 
@@ -182,8 +183,8 @@ def _in_all(answer: Answer, index: int, zone: ZoneInfo) -> list[str]:
     series = _series(answer, index)
     if len(series) <= 2:  # which have been told
         return []
-    whole = anchors.interval(series[0], series[-1], answer.imp_per_kwh, answer.gaps)
-    return [f"in all: {_said(whole, series, zone)}"]
+    whole = anchors.whole_interval(series, answer.imp_per_kwh, answer.gaps)
+    return [f"in all: {_said(whole, series, zone)}"] if whole else []
 
 
 def _said(interval: Interval, series: tuple[Anchor, ...], zone: ZoneInfo) -> str:

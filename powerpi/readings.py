@@ -65,6 +65,7 @@ class MeterReading(NamedTuple):
     received_from: str | None = None  # who sends it; None: it is counted here
     received_time: float | None = None  # when something last came from there
     silent: bool = False  # ... which is too long ago
+    no_pulse_yet: bool = False  # none has ever been counted: then the bound says more of the wiring than of the house
 
 
 class Facts(Protocol):
@@ -209,6 +210,7 @@ class MeterReadings:
             edges_rejected=live.contact.rejected,
             edges_lost=live.contact.lost,
             contact_closed=live.contact.closed,
+            no_pulse_yet=live.pulses == 0 and live.last_pulse is None,
         )
 
     def _days(self, live: Live, time: float | None) -> list[Day]:

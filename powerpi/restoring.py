@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pwd
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from powerpi import anchors, backup, config, config_copy, facts, files, ini, restore
+from powerpi.anchors import Anchor
 from powerpi.backup_file import BackupFile
 from powerpi.clock import OLDEST_TIME, SystemClock
 from powerpi.comparing import Comparison, compare
+from powerpi.digests import Unit
 from powerpi.errors import ConfigError, StoreError
 from powerpi.folder import FolderLock, is_locked, locked_folder, storing
-from powerpi.keys import key_of
+from powerpi.keys import SECTIONS, key_of, kind_of
+from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger
 from powerpi.new_file import NewFile
 from powerpi.progress import Progress
 from powerpi.restore import Restored
 from powerpi.saved import Saved
 from powerpi.store import Store
+from powerpi.units import WATT_HOURS_PER_KWH
 from powerpi.user import ROOT, become_owner
 
 SERVICE_USER = "powerpi"
 BESIDE = "powerpi.conf.backup"  # in the state folder: the configuration of a backup, where there is another one
+
+MOST_TOLD = 20  # readings that came back
+NOT_NEEDED = SECTIONS.keys() - {"powerpi", "store"}
+STAND_IN = ("[meter x]", "gpio = 2")  # there must be one
 
 
 class Place(NamedTuple):
@@ -60,9 +70,7 @@ def from_file(conf: Path, file: Path) -> int:
 def _prepared(conf: Path, file: Path, source: BackupFile) -> Place:
     """Have a configuration and a state folder, and go on as the owner of that. Raises ConfigError, StoreError."""
     missing = not os.path.lexists(conf)
-    if not missing:
-        config.load(conf)  # names every fault
-    text = source.configuration if missing else conf.read_text(encoding="utf-8-sig")
+    text = source.configuration if missing else _read(conf)
     place = _place(text)
     print(f"{file}: {backup.told(source, place.timezone)}")
     if is_locked(place.state):
@@ -76,6 +84,36 @@ def _prepared(conf: Path, file: Path, source: BackupFile) -> Place:
     if not missing:
         _keep_configuration(conf, text, source, place.state)
     return place
+
+
+def _read(conf: Path) -> str:
+    """The text of a configuration whose sections for the state folder are right; what else it lacks is told.
+
+    The one that a restore wrote may lack much, and the same command can be given again. Raises ConfigError.
+    """
+    try:
+        config.load(conf)
+    except ConfigError as error:
+        try:
+            text = conf.read_text(encoding="utf-8-sig")
+            config.parse(_needed(text))
+        except (OSError, UnicodeDecodeError, ConfigError):
+            raise error from None
+        for fault in error.faults:
+            print(f"powerpi: {conf} is not complete: {fault}", file=sys.stderr)
+        return text
+    return conf.read_text(encoding="utf-8-sig")
+
+
+def _needed(text: str) -> str:
+    """A configuration without the sections that a restore does not need; all that may have been meant for one stays."""
+    kept, keeps = [], True
+    for line in text.splitlines():
+        heading = ini.HEADING.match(line)
+        if heading:
+            keeps = kind_of(heading[1]) not in NOT_NEEDED
+        kept.append(line if keeps else "")
+    return "\n".join([*kept, *STAND_IN])
 
 
 def _place(text: str) -> Place:
@@ -139,7 +177,7 @@ def _wanting(text: str) -> list[str]:
 
 def _keep_configuration(conf: Path, text: str, source: BackupFile, state: Path) -> None:
     """Put the configuration of a backup beside the meters where another one is in use. Raises StoreError."""
-    if config_copy.plain(text) == source.configuration:
+    if source.configuration in (text, config_copy.plain(text)):
         return
     kept = state / BESIDE
     with storing(kept):
@@ -160,17 +198,21 @@ def _restored(source: BackupFile, name: str, place: Place, lock: FolderLock) -> 
         for note in store.open(OLDEST_TIME)[1]:
             print(f"{name}: {note}", file=sys.stderr)
         before = compare(source, name, ledger)
+    means = _known_means(ledger)
     with Progress(f"Restoring {name}", 1) as bar:
         found = restore.restore(
             name, store, ledger, source, _now(source, place), progress=lambda done, total: bar.to(done / max(total, 1))
         )
-    _bring_rest(store.rrd, source.meters[name])
+    means = _known_means(ledger) - means
+    readings = _bring_rest(store.rrd, source.meters[name])
     with Progress(f"Comparing {name}", 1) as bar:
         after = compare(source, name, ledger if store.rrd.exists() else None, bar.to)
     if store.rrd.exists():
         with storing(store.rrd):
             files.sync_file(store.rrd, forget=True)
-    print(f"{name}: {_told(found, after, place.timezone)}")
+    print(f"{name}: {_told(found, means, after, place.timezone)}")
+    if readings:
+        print(f"{name}: {_readings_told(name, readings, place.timezone)}")
     if name not in place.names:
         print(f"{name}: the configuration has no meter of that name; its files are complete for the day it has")
     return not after.missing and after.different <= before.different
@@ -182,12 +224,12 @@ def _now(source: BackupFile, place: Place) -> float:
     return time.time() if trusted else max(time.time(), source.head.time)
 
 
-def _told(found: Restored | None, after: Comparison, zone: ZoneInfo) -> str:
+def _told(found: Restored | None, means: int, after: Comparison, zone: ZoneInfo) -> str:
     if found is None:
         return "the backup has neither rows nor a counter of it"
     return "; ".join(
         [
-            f"{found.rows} rows and {found.means} means came back",
+            f"{found.rows} rows and {found.means} means came back{_more(means - found.means)}",
             f"the counter stands at {found.pulses} pulses (before: {found.pulses_before})",
             *found.notes,
             *backup.differences(after, zone, "the backup"),
@@ -195,10 +237,34 @@ def _told(found: Restored | None, after: Comparison, zone: ZoneInfo) -> str:
     )
 
 
-def _bring_rest(rrd: Path, saved: Saved) -> None:
+def _more(means: int) -> str:
+    """That most means need not come back."""
+    return f" ({means} more means follow from these rows)" if means > 0 else ""
+
+
+def _known_means(ledger: Ledger) -> int:
+    """How many means are known; 0 where there is no RRD."""
+    span = ledger.spans().get(MEAN_SECONDS) if ledger.rrd.exists() else None
+    return sum(not math.isnan(mean) for mean in ledger.rows(Unit(MEAN_SECONDS, *span))) if span else 0
+
+
+def _readings_told(name: str, readings: Sequence[Anchor], zone: ZoneInfo) -> str:
+    """Which readings came back: one that had been taken away here is among them again."""
+    told = [
+        f"{anchor.watt_hours / WATT_HOURS_PER_KWH:.{anchors.decimals([anchor])}f} kWh of"
+        f" {datetime.fromtimestamp(anchor.time, zone):%F %T}"
+        for anchor in reversed(readings)
+    ]
+    if len(told) > MOST_TOLD:
+        told[MOST_TOLD:] = [f"and {len(told) - MOST_TOLD} older ones"]
+    way = f"`powerpi reading {name} --remove TIME` takes away one that is wrong"
+    return f"readings of the display came back: {', '.join(told)}; {way}"
+
+
+def _bring_rest(rrd: Path, saved: Saved) -> list[Anchor]:
     """Bring back readings of the display that are not known here, and what the sender of a received meter said.
 
-    Raises StoreError.
+    Returns these readings, oldest first. Raises StoreError.
     """
     path = anchors.path_of(rrd)
     own, damaged = anchors.read(path)
@@ -209,3 +275,4 @@ def _bring_rest(rrd: Path, saved: Saved) -> None:
     told = rrd.with_suffix(".mirrored")
     if saved.received_from and saved.facts and not told.exists():
         facts.write(told, saved.facts)
+    return [anchor for anchor in whole if anchor not in own]

@@ -35,6 +35,7 @@ from powerpi.values import NAME
 FORMAT, FORMAT_VERSION = "PowerPi backup", 1
 HEAD, CONFIGURATION, EXPLANATION = "powerpi.json", "powerpi.conf", "README.txt"
 ARCHIVE_NAMES = {STEP_SECONDS: "rows.f64", MEAN_SECONDS: "means.f64"}
+MOST_METERS = 300  # in one backup: whoever reads it holds what it says of all of them
 FILE_SUFFIXES = (".rrd", ".register")  # either of them makes a meter
 EXPLAINED = f"""A backup of PowerPi, which counts the pulses of electricity meters.
 
@@ -121,10 +122,13 @@ def begin(archive: ZipFile, configuration: str) -> None:
     archive.writestr(CONFIGURATION, configuration)
 
 
-def end(archive: ZipFile, names: Sequence[str], time: int, version: str) -> None:
-    """The part that says of what the others are, last. Raises OSError."""
+def end(
+    archive: ZipFile, names: Sequence[str], time: int, version: str, *, identity: str = "", whole: bool = True
+) -> None:
+    """The part that says of what the others are, last; `whole`: with the rows of all meters. Raises OSError."""
     head = {"format": FORMAT, "format_version": FORMAT_VERSION, "time": time, "powerpi_version": version}
-    archive.writestr(HEAD, _json({**head, "host": host_name(), "meters": list(names)}))
+    head |= {"host": host_name(), "identity": identity or None, "whole": whole}
+    archive.writestr(HEAD, _json({**head, "meters": list(names)}))
 
 
 def save(

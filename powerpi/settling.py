@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from powerpi import arrival, config, files, predecessor
+from powerpi import arrival, config, files, header, predecessor
 from powerpi.errors import ConfigError, ServerError, StoreError
 from powerpi.filling import filled
 from powerpi.keys import Key, key_of
@@ -64,7 +64,8 @@ def _write(wishes: Wishes) -> None:
     old = predecessor.find(wishes.predecessor)
     if old:
         print(f"found the system that PowerPi replaces: {old.source}")
-    text = _configured(sample, _meter(wishes, old), old)
+    meter = _meter(wishes, old)
+    text = _configured(sample, meter, old)
     for said in old.said if old else ():
         print(f"  {said}")
     try:
@@ -74,8 +75,10 @@ def _write(wishes: Wishes) -> None:
     except OSError as error:
         raise StoreError(f"{wishes.config} cannot be written: {error.strerror}") from error
     print(f"{wishes.config} was written")
+    print(_wires(meter))
     for archive in predecessor.archives(wishes.predecessor):
         print(f"old data: {archive}; take it over with: sudo powerpi import {METER} {archive}")
+    print("next: wire the meter with the Pi switched off; then sudo powerpi check --watch shows each pulse as it comes")
 
 
 def _read(sample: Path) -> str:
@@ -100,6 +103,16 @@ def _meter(wishes: Wishes, old: Predecessor | None) -> Mapping[str, str]:
     for name in missing:
         print(f"nobody said {name}: it is {DEFAULTS[name]}, as usual; if that is wrong, change it in {wishes.config}")
     return values | {name: DEFAULTS[name] for name in missing}
+
+
+def _wires(meter: Mapping[str, str]) -> str:
+    """Where the two wires go on the header."""
+    gpio = key_of("meter", "gpio").read(meter["gpio"])
+    place = header.place_of(gpio)
+    said = f"GPIO{gpio} is pin {place} of the header"
+    if meter.get("pull", "up") == "down":
+        return f"{said}: S0− goes there, S0+ to 3.3 V (pin {header.SUPPLY_PLACE})"
+    return f"{said}: S0+ goes there, S0− to a ground such as pin {header.ground_for(place)}"
 
 
 def _asked(key: Key, question: str, default: str) -> str:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from powerpi import old_rrd, store
 from powerpi.csv_forms import KWH, READING, WATTS, Entry, Faults, Form, Table, decoded
 from powerpi.errors import SHOWN_CHARACTERS, DataError, PowerPiError, StoreError, shown
+from powerpi.folder import storing
 from powerpi.intervals import END, Intervals, intervals, is_at_end, timed
 from powerpi.limits import most_watts
 from powerpi.units import WATT_HOURS_PER_KWH, watts
@@ -54,20 +55,25 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
     Raises DataError where it cannot be opened, StoreError for what the disk says later.
     """
+    inside = False
     try:
         with open(sys.stdin.fileno() if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
             if file.seekable():
+                inside = True
                 yield file
                 return
             with tempfile.TemporaryFile(dir=_roomy()) as copy:
                 shutil.copyfileobj(file, copy)
                 copy.seek(0)
+                inside = True
                 yield copy
     except PowerPiError:
         raise
     except OSError as error:
         if error.filename == str(path):
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        if inside and not error.filename:  # it may be of anything
+            raise
         named = "standard input" if str(path) == "-" else path
         raise StoreError(f"{error.filename or named}: {error.strerror}") from error
 
@@ -94,7 +100,7 @@ def _load_rrd(file: IO[bytes], wanted: Wanted, progress: Progress) -> Loaded:
     # a copy, for the file itself may be closed to this user
     with tempfile.TemporaryDirectory(prefix="powerpi-import-", dir=_roomy()) as folder:
         rrd, xml = Path(folder) / "copy.rrd", Path(folder) / "copy.xml"
-        with rrd.open("wb") as copy:
+        with storing(rrd), rrd.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         try:
             store.dump(rrd, xml)

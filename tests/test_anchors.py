@@ -168,6 +168,29 @@ def test_too_many_are_less_than_none_missing() -> None:
     assert found.missing_share == pytest.approx((412.6 - 515.375) / 412.6)
 
 
+def test_a_counter_that_was_lost_says_nothing_of_how_well_it_counts() -> None:
+    before, first = Anchor(1000, 12_345_600.0, 12_345_600.0), Anchor(2000, 1e7, 3.0)
+    last = Anchor(3000, 2e7, 10_000_003.0)
+    again = [before._replace(time=500, watt_hours=12e6, pulses=12e6), before, first, last]
+    found = anchors.intervals(again, 1000.0)
+    assert [interval is None for interval in found] == [True, False, True, False]
+    assert found[3]
+    assert found[3].missing_share == 0
+    assert anchors.account(again, 1000.0).whole is None
+    assert anchors.account(again[2:], 1000.0).whole == found[3]
+
+
+def test_a_counter_that_was_lost_is_told() -> None:
+    noted = [Anchor(1000, 12_345_600.0, 12_345.6)]
+    assert anchors.lost_notes(noted, 3000) == [
+        "the counter is at 3000 pulses, lower than the 12346 at the newest reading: the display is shown too low;"
+        " restore a backup, or note a reading"
+    ]
+    assert anchors.lost_notes(noted, 12_345) == []  # the pulse of which a part was under way did not end
+    assert anchors.lost_notes(noted, 12_344) != []
+    assert anchors.lost_notes([], 0) == []
+
+
 def test_a_display_that_has_not_moved_has_no_share() -> None:
     assert anchors.interval(FIRST, FIRST._replace(time=1_700_000_100, pulses=1005), 1000).missing_share is None
 

@@ -20,8 +20,8 @@ ORDER = (
     "pulse_texts", "texts", "errors", "progress",  # words and arithmetic
     "hosts", "passwords", "values", "ini", "keys", "faults", "config", "clock", "worker",  # what every part needs
     "door", "user",  # of commands
-    "pulses", "pulse_health", "lines", "pin", "files", "register", "folder", "gaps", "anchors", "layout", "undo",
-    "ring", "draft", "store",
+    "pulses", "pulse_health", "lines", "pin", "files", "register", "folder", "identity", "gaps", "anchors", "layout",
+    "undo", "ring", "draft", "store",
     "writing", "meter", "counting",  # from the contact to the disk
     "totals", "readings", "locales", "reader",  # from the disk to figures
     "axes", "picture", "bars", "graph", "pictures",  # from figures to pictures
@@ -66,6 +66,7 @@ PRINTING = {
     "check",
     "cli",
     "demo",
+    "exporting",
     "importing",
     "reading_by_hand",
     "report",

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from powerpi import axes
@@ -60,3 +62,8 @@ def test_days_are_thinned_until_their_dates_fit() -> None:
 
 def test_coarsest_labels_are_taken_when_none_fits() -> None:
     assert ":WEEK:4:86400:" in axes.days_grid(86400, "%d.%m.")
+
+
+@pytest.mark.parametrize("largest", [1e12, 1e300, math.inf, math.nan, -1.0])
+def test_scale_ends_somewhere_whatever_a_disk_has_made_of_a_row(largest: float) -> None:
+    assert 100 <= axes.scale(largest, 300).top <= 1.2e9

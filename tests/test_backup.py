@@ -20,7 +20,7 @@ from pair import flip_bit
 from saved_house import House
 from test_daemon import Process
 
-from powerpi import backup, cli
+from powerpi import backup, cli, identity, passwords
 from powerpi.backup_file import BackupFile
 from powerpi.comparing import compare
 from powerpi.digests import Unit
@@ -96,6 +96,38 @@ def test_a_file_with_all_meters_is_made_and_told(house: House, conf: Path, tmp_p
     assert backup.make(conf, file, force=True) == 0
 
 
+def test_a_received_meter_that_has_told_nothing_of_itself_is_known(
+    house: House, tmp_path: Path, capfd: Streams
+) -> None:
+    sender = f"[mirror]\naccept = yes\n[mirror pi]\npassword_hash = {passwords.hashed('geheim', 10)}\nmeters = shed\n"
+    House(house.folder, "shed").write(10)
+    assert backup.make(config_in(tmp_path, house.folder, sender), tmp_path / "a.zip", force=False) == 0
+    assert "the configuration does not know it" not in capfd.readouterr().err
+
+
+def test_more_meters_than_can_be_read_again_are_not_saved(
+    house: House, conf: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    House(house.folder, "shed")
+    monkeypatch.setattr("powerpi.saving.MOST_METERS", 1)
+    with pytest.raises(StoreError, match=f"{state} has 2 meters: a backup takes 1"):
+        backup.make(conf, tmp_path / "a.zip", force=False)
+    assert names(tmp_path) == ["powerpi.conf", "state"]
+
+
+def test_two_machines_of_one_name_share_a_folder(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(range(START, START + 100))
+    monkeypatch.setattr("time.time", lambda: next(times))
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    House(tmp_path / "other").write(10)
+    for folder in (house.folder, tmp_path / "other") * 2:
+        conf = config_in(tmp_path, folder, f"[backup]\nkeep = 1\nfolder = {stick}\n")
+        assert backup.make(conf, None, force=False) == 0
+        assert len([path for path in stick.iterdir() if identity.read(folder)[:8] in path.name]) == 1
+    assert len(names(stick)) == 2
+
+
 def test_without_a_file_it_is_dated_and_the_oldest_go(
     house: House, conf: Path, state: Path, capfd: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +138,8 @@ def test_without_a_file_it_is_dated_and_the_oldest_go(
         assert backup.make(conf, None, force=False) == 0
     kept = names(state / "backups")
     assert len(kept) == 2
-    assert all(name.startswith(f"powerpi-{host_name()}-20231114T2213") for name in kept)
+    own = identity.read(state)[:8]
+    assert all(name.startswith(f"powerpi-{host_name()}-{own}-20231114T2213") for name in kept)
     assert capfd.readouterr().out.splitlines()[-1].endswith(".zip: 2 are kept")
 
 
@@ -270,16 +303,15 @@ def test_one_that_writes_without_a_pause_is_saved_as_of_one_moment(
     assert START + 1990 <= newest < house.store.last_time
 
 
-def test_while_none_runs_none_can_be_started_and_what_was_torn_is_put_right(
+def test_while_none_runs_what_was_torn_is_put_right_and_one_can_be_started(
     house: House, conf: Path, tmp_path: Path, capfd: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (house.folder / "house.register").write_bytes(b"x" * 8192)
     asked: list[bool] = []
 
     def started(archive: object, copy: str) -> None:
-        with pytest.raises(StoreError, match="in use by another powerpi"), locked_folder(house.folder):
-            asked.append(False)
-        asked.append(True)
+        with locked_folder(house.folder):
+            asked.append(True)
 
     monkeypatch.setattr("powerpi.saving.begin", started)
     with pytest.raises(BackupError, match=r"lacks powerpi.conf"):
@@ -308,7 +340,9 @@ def test_one_without_the_rows_of_a_damaged_file_says_so_and_takes_no_other_ones_
     assert names(good.parent).count("a.zip.new") == 0
     assert f"; its rows are not in the backup: {state}/house.rrd is not an RRD\n" in capfd.readouterr().err
     assert len(names(state / "backups")) == 2
-    assert opened(state / "backups" / f"powerpi-{host_name()}-20231114T221320Z.zip").head.meters == ("house", "shed")
+    [lacking] = (state / "backups").glob(f"powerpi-{host_name()}-*-20231114T221320Z.zip")
+    assert opened(lacking).head.meters == ("house", "shed")
+    assert (opened(lacking).head.whole, opened(good).head.whole) == (False, True)
     assert (state / "other.rrd").read_bytes() == b"RRD\0of another program"
 
 

@@ -205,6 +205,32 @@ def test_rows_that_are_not_those_that_were_saved_are_named(content: bytes) -> No
         backup.whole_unit("house", TODAY)
 
 
+NAMES = [f"m{number}" for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"powerpi.json": {"meters": [*NAMES, "x"]}}, "301 entries: wanted a list of at most 300"),
+        ({f"meters/m{number}/x": b"" for number in range(20)}, r"has 26 parts, more than 1 meters have"),
+        (
+            {"powerpi.json": {"meters": NAMES}, **{f"meters/{name}/meter.json": b" " * 112_000 for name in NAMES}},
+            r"says 336\d{5} bytes of its meters beside their rows: wanted at most 33554432",
+        ),
+    ],
+    ids=["meters", "parts", "bytes"],
+)
+def test_one_that_would_take_much_memory_is_refused_before(content: bytes, change: dict[str, Any], said: str) -> None:
+    bomb = changed(content, change)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackupError, match=said):
+            of(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_bomb_of_rows_takes_no_memory(content: bytes) -> None:
     bomb = changed(content, {ROWS: bytes(300 << 20)})
     assert len(bomb) < 2_000_000

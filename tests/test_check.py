@@ -14,7 +14,7 @@ import pytest
 from conftest import HandClock, Line, wait_for_door
 from pair import PASSWORD, SENDER, Mirroring
 
-from powerpi import check, contacts
+from powerpi import check, contacts, pin
 from powerpi.building import Fate, build
 from powerpi.config import Settings, load
 from powerpi.finding import Finding
@@ -69,6 +69,15 @@ def test_everything_is_looked_at_in_the_order_of_need_and_nothing_is_made(conf: 
         ("rrdtool", True), ("backups", None), ("meter house", True), ("rows house", None), ("counter house", None),
     ]  # fmt: skip
     assert not settings.state.exists()
+
+
+def test_a_missing_chip_is_told_once(conf: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY")
+    monkeypatch.setattr(contacts, "open_factory", pin.open_factory)
+    if any(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has a GPIO chip")
+    said = [one.said for one in check.findings(load(conf), 0, clock)]
+    assert [one for one in said if "no Raspberry Pi GPIO chip found" in one] == [said[2]]
 
 
 def test_a_powerpi_that_runs_is_asked_for_what_it_holds(running: Settings, clock: HandClock) -> None:

@@ -21,6 +21,7 @@ from powerpi.clock import kernel_synchronised
 from powerpi.config import Settings, load
 from powerpi.finding import Finding
 from powerpi.folder import locked_folder
+from powerpi.notify import service_command
 from powerpi.store import Store
 
 SETTINGS = config.parse("[powerpi]\ntimezone = Europe/Berlin\n[meter house]\ngpio = 24\n[meter pump]\ngpio = 23")
@@ -340,7 +341,7 @@ def test_a_powerpi_that_runs_says_how_it_is(
 def test_another_version_that_still_runs_wants_a_restart(tmp_path: Path) -> None:
     found = check_machine.check_running(tmp_path, {**WELL, "version": "0.9"})
     assert found.right is None
-    assert found.said == f"runs, version 0.9; this command is {__version__}: sudo systemctl restart powerpi"
+    assert found.said == f"runs, version 0.9; this command is {__version__}: {service_command('restart')}"
 
 
 def test_a_powerpi_that_does_not_run_is_told_from_one_that_does_not_answer(tmp_path: Path) -> None:
@@ -352,6 +353,19 @@ def test_a_powerpi_that_does_not_run_is_told_from_one_that_does_not_answer(tmp_p
 def test_a_clock_that_is_waited_for_is_told() -> None:
     if kernel_synchronised() or Path("/run/systemd/timesync/synchronized").exists():
         pytest.skip("this machine's clock is right")
-    waits = check_machine.check_clock(SETTINGS, {"clock": {"waiting": True}})
+    waits = check_machine.check_clock(SETTINGS, {"clock": {"waiting": True, "trusted": False}})
     assert "PowerPi holds its rows back until then" in waits.said
-    assert "holds its rows" not in check_machine.check_clock(SETTINGS, {"clock": {"waiting": False}}).said
+    given_up = check_machine.check_clock(SETTINGS, {"clock": {"waiting": False, "trusted": False}})
+    assert "holds its rows" not in given_up.said
+    trusted = check_machine.check_clock(SETTINGS, {"clock": {"waiting": False, "trusted": True}})
+    assert trusted == Finding("clock", True, "the PowerPi that runs trusts it, time zone Europe/Berlin")
+
+
+def test_a_chip_that_is_not_seen_is_no_fault_beside_a_powerpi_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    if any(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has a GPIO chip")
+    assert check_machine.check_chip()[0].right is False
+    found, device = check_machine.check_chip(running=True)
+    assert (found.right, device) == (True, None)
+    assert found.said.endswith("the PowerPi that runs has its pins")

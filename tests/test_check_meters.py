@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from powerpi import check_meters, contacts, register
 from powerpi.building import Fate, Parts, build
 from powerpi.check_meters import check_contacts, check_counter, check_files, gaps_text
 from powerpi.config import Settings, parse
+from powerpi.digests import Unit
 from powerpi.errors import PinError
 from powerpi.finding import Finding
 from powerpi.folder import locked_folder
 from powerpi.gaps import Gap
+from powerpi.ledger import Ledger
 from powerpi.pulses import Row
 from powerpi.register import Register
 from powerpi.store import Store
@@ -209,6 +212,22 @@ def test_an_rrd_without_rows_wants_a_look(settings: Settings, make_store: Callab
     found = next(check_files(settings, "house", False, NOW))
     assert found.right is None
     assert found.said.endswith(" MB, no row yet")
+
+
+def test_an_rrd_with_imported_means_and_no_row_says_of_which_years(
+    settings: Settings, make_store: Callable[..., Store]
+) -> None:
+    store = make_store(archive_years=20)
+    store.open(START)
+    ledger = Ledger(store.rrd, Lock())
+    quarter = 1_104_537_600 // 900 * 900  # 2005-01-01 00:00 UTC, in the archive of 20 years before 2023-11
+    ledger.put(Unit(900, quarter, quarter + 900), [0.5])
+    assert next(check_files(settings, "house", False, NOW)).said.endswith(" MB, no row of 10 s yet; means of 2005")
+    later = 1_293_840_000 - 900  # the last quarter hour of 2010
+    ledger.put(Unit(900, later, later + 900), [0.5])
+    found = next(check_files(settings, "house", False, NOW))
+    assert (found.what, found.right) == ("rows house", None)
+    assert found.said.endswith(" MB, no row of 10 s yet; means from 2005 to 2010")
 
 
 def test_a_damaged_rrd_is_wrong(settings: Settings, stored: Store) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import pwd
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import START, HandClock
@@ -106,6 +109,23 @@ def test_python_m_powerpi_is_the_command() -> None:
 
 
 # ---------------------------------------------------------------- 78: the configuration
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("command", ["run", "check", "reading house", "backup", "setup", "export house"])
+def test_who_may_not_read_the_configuration_is_told_to_try_sudo_in_one_sentence(command: str, capsys: Streams) -> None:
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = Path(name, "powerpi.conf")
+        path.write_text("[meter house]\ngpio = 24\n", encoding="utf-8")
+        path.chmod(0o600)
+        os.seteuid(65534)
+        try:
+            code = cli.main([*command.split(), "--config", str(path)])
+        finally:
+            os.seteuid(0)
+    who = pwd.getpwuid(65534).pw_name
+    assert (code, capsys.readouterr().err) == (78, f"powerpi: {path} may not be read by {who}: try it with sudo\n")
 
 
 @pytest.mark.parametrize("command", ["run", "check", "create"])
@@ -446,3 +466,51 @@ def test_a_mirror_without_meters_of_its_own_needs_no_pins(
     (tmp_path / "file").touch()
     assert run("run", conf) == 74  # it comes as far as its files
     assert "pins" not in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- standard streams that take or give nothing
+
+
+def in_shell(command: str, conf: Path, buffered: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `command` in a shell, where $P is powerpi and $C names the configuration."""
+    variables = {"P": f"{sys.executable} -m powerpi", "C": f"--config {conf}", "GPIOZERO_PIN_FACTORY": "mock"}
+    environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    line = ["bash", "-c", f"set -o pipefail; {command}"]
+    return subprocess.run(line, capture_output=True, text=True, cwd=HERE.parent, check=False, env=environment)
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("command", ["--help", "check $C --seconds 0", "export house $C", "backup - $C"])
+def test_an_output_that_is_full_is_one_sentence(command: str, buffered: bool, conf: Path) -> None:
+    run("create", conf)
+    ran = in_shell(f"$P {command} >/dev/full", conf, buffered)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (
+        74,
+        "powerpi: standard output: No space left on device",
+    )
+    assert ran.stderr.count("powerpi:") == 1
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_whoever_reads_may_have_enough(buffered: bool, conf: Path) -> None:
+    ran = in_shell("$P check $C --seconds 0 | head -1", conf, buffered)
+    assert (ran.returncode, ran.stdout.count("\n"), ran.stderr) == (141, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("export house $C >&-", 74, "powerpi: standard output: Bad file descriptor\n"),
+        ("backup - $C >&-", 74, "powerpi: standard output: Bad file descriptor\n"),
+        ("import house - $C <&-", 74, "powerpi: the file: Bad file descriptor\n"),
+        ("export house $C 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_are_one_sentence(command: str, code: int, said: str, conf: Path) -> None:
+    run("create", conf)
+    ran = in_shell(f"$P {command}", conf)
+    assert ran.returncode == code
+    assert ran.stderr.endswith(said)
+    assert ran.stderr.count("powerpi:") == bool(said)
+    assert "Traceback" not in ran.stderr

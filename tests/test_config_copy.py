@@ -93,7 +93,10 @@ def test_what_is_left_of_a_mirror_without_meters_says_what_it_lacks() -> None:
         "[push]\npassword S3CR3T\n  S3CR3T\n",
         "[push]\n# password = S3CR3T\n",
         "[push]\n; my pw is S3CR3T\n",
-        "[push]\npassword = S3CR3T\nuser = S3CR3T\n",
+        "[push] # my pw is S3CR3T\nuser = x\n",
+        "[push]   ; S3CR3T\npassword =\n",
+        "  [push] S3CR3T ] x\n",
+        "[push]\nuser = x # password S3CR3T\n",
         "[push]\npassword = S3CR3T\n# that is S3CR3T\n",
         "password = S3CR3T\n",
         "[foo]\ntoken = S3CR3T\n",
@@ -111,8 +114,9 @@ def test_a_secret_is_nowhere_in_it(text: str) -> None:
 
 
 LINES = st.sampled_from(
-    ["[push]", "[powerpi]", "[viewer anna]", "[x]", "password = S3CR3T", "password_hash = S3CR3T", "  S3CR3T=1",
-     "  password: S3CR3T", "user = pi", "", "# password S3CR3T", "password", "password =", "  # x", "gpio = 24"]
+    ["[push]", "[powerpi]", "[viewer anna]", "[x]", "password = S3CR3T", "password_hash = S3CR3T", "  M0RE=1",
+     "[push] # S3CR3T", "# S3CR3T", "  password: S3CR3T", "user = pi", "", "# password S3CR3T", "password",
+     "password =", "  # x", "gpio = 24"]
 )  # fmt: skip
 
 
@@ -129,6 +133,19 @@ def test_nor_in_any_other_order_of_lines_that_configparser_would_take(text: str)
         if key in {key.name for keys in SECTIONS.values() for key in keys if key.secret}
     ]
     assert not [secret for secret in secrets if secret and secret in copy]
+
+
+@pytest.mark.parametrize("word", ["powerpi", "house", "https", "user", "url", "24", "p", "Haus"])
+def test_a_password_that_is_an_ordinary_word_is_not_given_away_by_what_is_left(word: str) -> None:
+    text = f"{METER}{PUSH}".replace("hunter2 blue", word).replace("[meter", f"# The {word}.\n[meter")
+    copy = plain(text)
+    assert copy == plain(text.replace(f"# The {word}.\n", "").replace(f"password = {word}", "password = hunter2 blue"))
+    assert config.parse(copy).meters == config.parse(METER).meters
+
+
+def test_comments_that_tell_nothing_stay() -> None:
+    assert "# The one in the cellar." in plain(METER + PUSH.replace("hunter2 blue", "cel"))
+    assert "# The one in the cellar." not in plain(METER + PUSH.replace("hunter2 blue", "cellar"))
 
 
 @given(st.text(max_size=200))

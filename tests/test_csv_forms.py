@@ -175,3 +175,14 @@ def test_bad_lines_are_named_by_number_the_first_ten_of_them() -> None:
     assert faults[2] == "line 6: 'x0' is no number; wanted one with a decimal point"
     assert len(faults) == 11
     assert faults[-1] == "and 5 more lines like these"
+
+
+def test_a_quote_that_is_not_closed_swallows_no_other_line() -> None:
+    _, entries, faults = taken('time,kwh,note\n2026-11-01,1,a\n2026-11-02,1,"b\n2026-11-03,1,c\n2026-11-04,1,"d, d"\n')
+    assert [entry.line for entry in entries] == [2, 4, 5]
+    assert faults == ["line 3: a field in quotes does not end in it as one does"]
+
+
+def test_headings_in_quotes_may_have_two_lines() -> None:
+    _, [entry], faults = taken('"time","energy\n(kWh)"\n2026-11-26,1\n')
+    assert (entry.line, entry.value, faults) == (3, 1000, [])

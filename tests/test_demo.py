@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from test_store import rates
 
 from powerpi import demo
 from powerpi.demo import Wishes, fill, load_of, settings
-from powerpi.errors import ConfigError
+from powerpi.errors import ConfigError, ServerError
+from powerpi.gaps import STOPPED, Session
 from powerpi.simulate import Recording
 from powerpi.store import Store
 
@@ -56,6 +58,22 @@ def test_history_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert fill(chosen, load, START + 1000) == pytest.approx(before + 200)
     assert fill(chosen, load, START + 1000) >= before + 200 - 1e-6
     assert rates(chosen.state / "house.rrd", START - 100, START + 1000) == pytest.approx([0.2] * 110)
+
+
+def test_the_time_between_history_and_life_is_a_stop_and_nothing_unknown(tmp_path: Path) -> None:
+    chosen = settings(WISHES, tmp_path / "state")
+    fill(chosen, constant(tmp_path, 720), START)
+    assert Session(chosen.state).last_end() == STOPPED
+
+
+def test_a_port_that_is_taken_is_refused_with_another_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        other = port + 10 if port < 65526 else port - 10
+        with pytest.raises(ServerError, match=rf"port {port}: Address already in use; .*: try --port {other}$"):
+            demo.look_for_port("127.0.0.1", port)
+    with pytest.raises(ServerError, match=r"[^0-9]$"):  # what no other port would mend
+        demo.look_for_port("192.0.2.1", 8080)
 
 
 def test_a_recorded_load_that_cannot_be_read_is_said(tmp_path: Path) -> None:

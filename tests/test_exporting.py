@@ -62,6 +62,12 @@ def test_lines_come_on_standard_output(settings: Settings, capfdbinary: pytest.C
 
 
 @pytest.mark.usefixtures("store")
+def test_a_time_of_which_nothing_is_known_is_told(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exporting.run(settings, WANTED._replace(start="2024")) == 0
+    assert "nothing is known of house in that time" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("store")
 def test_or_in_a_file_that_is_whole_or_not_there(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "out" / "house.csv"
     path.parent.mkdir()
@@ -183,7 +189,17 @@ def test_who_reads_may_have_enough(text: str, store: Store, tmp_path: Path) -> N
         child.stdout.readline()
         child.stdout.close()
         assert child.stderr.read() == b""
-        assert child.wait(20) == 0
+        assert child.wait(20) == 141
+
+
+@pytest.mark.usefixtures("store")
+def test_the_state_folder_takes_no_export(settings: Settings) -> None:
+    before = (settings.state / "house.rrd").read_bytes()
+    with pytest.raises(StoreError, match="is for PowerPi's own files alone; wanted another place"):
+        exporting.run(settings, WANTED._replace(output=settings.state / "house.rrd"))
+    with pytest.raises(StoreError, match="is a folder; wanted the name of a file"):
+        exporting.run(settings, WANTED._replace(output=Path()))
+    assert (settings.state / "house.rrd").read_bytes() == before
 
 
 @pytest.mark.usefixtures("store")

@@ -67,6 +67,29 @@ def test_files_set_aside_never_meet(tmp_path: Path) -> None:
     assert all(path.name.startswith("small.damaged-") for path in kept)
 
 
+def test_a_damaged_file_stays_in_use_until_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small"
+    path.write_text("damaged")
+    (tmp_path / "small.new").mkdir()
+    with pytest.raises(OSError, match="directory"):  # as on a disk that is full
+        files.rewrite(path, "new", damaged=True)
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["small"]
+    (tmp_path / "small.new").rmdir()
+
+    def killed(_: Path, __: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        files.rewrite(path, "new", damaged=True)
+    assert path.read_text() == "damaged"
+    files.rewrite(path, "new", damaged=True)
+    assert path.read_text() == "new"
+    assert {entry.read_text() for entry in tmp_path.glob("small.damaged-*")} == {"damaged"}
+
+
 def test_lines_that_cannot_be_read_are_passed_over_and_told(tmp_path: Path) -> None:
     path = tmp_path / "small"
 

@@ -48,6 +48,8 @@ ELSEWHERE = {
     r"/etc/init\.d/powerpi status": Proof("vm/scenarios/sysvinit.py", "{SCRIPT} status"),
     r"/etc/init\.d/powerpi restart": Proof("vm/scenarios/sysvinit.py", "{SCRIPT} restart"),
     r"journalctl -u powerpi": Proof("vm/house.py", "journalctl {options} -u powerpi"),
+    r"mount /mnt/stick": Proof("vm/scenarios/install.py", "\nmount {STICK}\n"),
+    r"poweroff": Proof("vm/machine.py", "/sbin/poweroff"),
     r"rrdtool dump": Proof("test_old_files.py", '"rrdtool", "dump"'),
     r"rrdtool -": Proof("test_reader.py", "Reader("),
     r"sh tests/(run|matrix)": Proof("matrix", "sh /root/powerpi/tests/run"),
@@ -137,6 +139,10 @@ def report(words: list[str], home: Home) -> None:
 @here(r"powerpi reading house( .+)?")
 def reading(words: list[str], home: Home) -> None:
     asked = ["--yes"]
+    if "--remove" in words:  # there must be one
+        assert home.powerpi("reading", "house", "1", "--new-meter", "--yes").code == 0
+        listed = home.powerpi("reading", "house").out
+        words[words.index("--remove") + 1] = "T".join(re.findall(r"^(\S+) (\S+)  1 kWh", listed, re.MULTILINE)[-1])
     if "--at" in words:  # a time of which the house knows something; the guide's own is long ago
         before = datetime.now(UTC) - timedelta(minutes=30)
         words[words.index("--at") + 1] = f"{before:%FT%T}+00:00"
@@ -164,7 +170,7 @@ def backup(words: list[str], home: Home) -> None:
     assert saved(home).stat().st_size > 1000
 
 
-@here(r"powerpi restore (FILE|/media/stick/house\.powerpi)")
+@here(r"powerpi restore (FILE|/mnt/stick/house\.zip)")
 def restore_from_a_file(words: list[str], home: Home) -> None:
     said = home.powerpi("restore", str(saved(home)), conf=home.elsewhere())
     assert said.code == 0, said
@@ -172,7 +178,7 @@ def restore_from_a_file(words: list[str], home: Home) -> None:
 
 def saved(home: Home) -> Path:
     """A backup of the house, made once."""
-    path = home.folder / "house.powerpi"
+    path = home.folder / "house.zip"
     if not path.exists():
         said = home.powerpi("backup", str(path))
         assert said.code == 0, said
@@ -222,7 +228,7 @@ def apt(words: list[str], home: Home) -> None:
     assert run("apt-get", "-qq", harmless, *words[1:], cwd=home.folder).code == 0
 
 
-@here(r"git clone ADDRESS powerpi")
+@here(r"git clone ADDRESS powerpi( && cd powerpi)?")
 def clone(words: list[str], home: Home) -> None:
     checkout(home)
     assert (home.folder / "powerpi" / "init" / "demo").exists()
@@ -260,7 +266,26 @@ def need(program: str) -> None:
 @here(r"nano \S+")
 def editor(words: list[str], home: Home) -> None:
     """What a person does is not run; but it must be done to the right file."""
-    assert Path(words[1]) == config.DEFAULT_PATH
+    assert Path(words[1]) in (config.DEFAULT_PATH, Path("/etc/fstab"))
+
+
+@here(r"lsblk( -o \S+)?")
+def disks(words: list[str], home: Home) -> None:
+    need("lsblk")
+    said = run(*words, cwd=home.folder)
+    assert "unknown column" not in said.err
+    assert "invalid option" not in said.err
+
+
+@here(r"(mkdir|chown powerpi:) /mnt/stick(/backups)?")
+def place_for_a_stick(words: list[str], home: Home) -> None:
+    folder = home.folder / words[-1].lstrip("/")
+    if words[0] == "mkdir":
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        assert run("mkdir", str(folder)).code == 0
+        return
+    assert Path(words[-1]) == Path("/mnt/stick/backups")  # the stick's own folder stays root's
+    assert "User=powerpi" in (TOP / "init" / "powerpi-backup.service").read_text(encoding="utf-8").split()
 
 
 @here(r"df -h /var/lib/powerpi")
@@ -280,9 +305,9 @@ def state_of_the_system(words: list[str], home: Home) -> None:
 # ---------------------------------------------------------------- scripts of the checkout
 
 
-@here(r"sh init/demo( --mirror)?")
+@here(r"sh init/demo( --mirror| --port 8090)?")
 def demo(words: list[str], home: Home) -> None:
-    said = run(*words, "--help")
+    said = run(*words, "--help")  # with its options read before
     assert said.code == 0, said
     assert "usage: powerpi demo" in said.out
 

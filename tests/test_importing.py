@@ -10,8 +10,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -21,12 +23,13 @@ from pair import PASSWORD, SENDER, Mirroring, Pi, assert_equal_ends
 from pytest import approx
 
 from powerpi import cli, draft, export, gaps, importing
+from powerpi import door as door_module
 from powerpi.building import Fate, Parts, build
 from powerpi.config import Settings, parse
 from powerpi.digests import Unit
 from powerpi.door import Door
 from powerpi.errors import DataError, StoreError
-from powerpi.folder import locked_folder
+from powerpi.folder import FolderLock, locked_folder
 from powerpi.importing import Wanted
 from powerpi.layout import MEAN_SECONDS, quarter_end
 from powerpi.ledger import Ledger
@@ -380,6 +383,112 @@ def test_a_powerpi_that_does_not_answer_is_told(settings: Settings, parts: Parts
     parts.door.stop()
     with pytest.raises(StoreError, match="the PowerPi that runs does not answer: try again, or stop it first"):
         imported(settings, HOURS)
+
+
+@contextmanager
+def answering(settings: Settings, adopt: Callable[[object], object]) -> Iterator[None]:
+    """Somebody at the door who takes nothing in but by `adopt`."""
+    door = Door(settings.state, {"health": lambda _: {}, "flush": lambda _: True, "adopt": adopt}, lambda *_: None)
+    door.start()
+    try:
+        wait_for_door(settings.state)
+        yield
+    finally:
+        door.stop()
+
+
+def gone(_: object) -> None:
+    raise ConnectionAbortedError  # before it could answer, as when it is killed
+
+
+def test_one_that_is_killed_and_still_dying_is_waited_for(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "ADOPT_PAUSE_SECONDS", 0.1)
+    assert store.last_row
+    lock = FolderLock(settings.state)
+    dying = threading.Timer(0.3, lock.close)
+    with answering(settings, gone):
+        dying.start()
+        assert imported(settings, HOURS) == 0
+    dying.join()
+    assert watt_hours(settings, "day") == [approx(2000), approx(6)]
+
+
+def test_where_another_one_has_the_folder_then_nothing_is_imported_and_that_is_said(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "ADOPT_PAUSE_SECONDS", 0.01)
+    before = store.rrd.read_bytes()
+    with (
+        locked_folder(settings.state),
+        answering(settings, gone),
+        pytest.raises(StoreError, match=r"has ended, and another process holds .*; nothing was imported, try again$"),
+    ):
+        imported(settings, HOURS)
+    assert store.rrd.read_bytes() == before
+    assert not draft.path_of(store.rrd).exists()
+
+
+def test_one_that_hangs_may_or_may_not_have_taken_it_in(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "ANSWER_SECONDS", 0.3)
+    goes_on = threading.Event()
+    with locked_folder(settings.state), answering(settings, lambda _: goes_on.wait(60)):
+        try:
+            with pytest.raises(StoreError, match="nobody knows whether it has taken the rows in: import the file"):
+                imported(settings, HOURS)
+        finally:
+            goes_on.set()
+    assert not draft.path_of(store.rrd).exists()
+    assert imported(settings, HOURS) == 0
+    assert watt_hours(settings, "day") == [approx(2000), approx(6)]
+
+
+def test_a_signal_leaves_no_copy_behind(settings: Settings, text: str, store: Store) -> None:
+    goes_on = threading.Event()
+    asked = threading.Event()
+
+    def adopt(_: object) -> None:
+        asked.set()
+        goes_on.wait(60)
+
+    before = store.rrd.read_bytes()
+    with locked_folder(settings.state), answering(settings, adopt):
+        child = subprocess.Popen(command(settings, text, HOURS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            assert asked.wait(30)
+            assert draft.path_of(store.rrd).exists()
+            child.terminate()
+            assert b"Traceback" not in child.communicate(timeout=30)[1]
+            assert child.returncode == 130
+        finally:
+            goes_on.set()
+            child.kill()
+            child.wait()
+    assert not draft.path_of(store.rrd).exists()
+    assert store.rrd.read_bytes() == before
+
+
+def test_a_clock_that_is_not_set_is_said_where_it_is_why_rows_are_left_out(
+    text: str, store: Store, monkeypatch: pytest.MonkeyPatch, capfd: Streams
+) -> None:
+    assert store.last_row
+    settings = parse(text.replace("network_time = no", "network_time = yes"))
+    monkeypatch.setattr(importing.SystemClock, "trusted", lambda _: False)
+    assert imported(settings, HOURS + b"2023-11-15T10:00,1\n2023-11-15T11:00,2\n") == 0
+    assert (
+        "house: left out, as later than 2023-11-14 22:13:20, up to which there are rows (there could be more, but the"
+        " clock is not set yet: try again later): 2" in capfd.readouterr().out
+    )
+
+
+def test_more_than_a_meter_can_measure_is_a_bad_line(settings: Settings, store: Store, capfd: Streams) -> None:
+    before = store.rrd.read_bytes()
+    assert imported(settings, HOURS.replace(b"0.5", b"5e8")) == os.EX_DATAERR
+    assert "line 3: 500000000 kWh in 3600 s cannot be: wanted 1200 kWh at most" in capfd.readouterr().err
+    assert store.rrd.read_bytes() == before
 
 
 # ---------------------------------------------------------------- the mirror, and a real household

@@ -207,3 +207,12 @@ def test_readings_far_apart_are_spread_and_that_is_told() -> None:
 def test_lines_that_do_not_fit_the_others_are_named(text: str, fault: str) -> None:
     _, _, faults = made(text)
     assert faults == [fault]
+
+
+def test_what_no_meter_can_have_measured_is_a_bad_line() -> None:
+    table, faults = Table(decoded(io.BytesIO(b"date,reading\n2026-11-01,12345.6\n2026-11-02,123456789\n"
+                                             b"2026-11-03,12365\n2026-11-04,12366\n")), None), Faults()  # fmt: skip
+    entries, _ = timed(table.entries(faults), BERLIN, faults)
+    found = intervals(entries, table.form, BERLIN, False, faults, most=1_200_000)
+    assert faults.sentences() == ["line 3: 123444443.4 kWh in 86400 s cannot be: wanted 28800 kWh at most"]
+    assert list(found.watt_hours) == [approx(1000)]

@@ -10,7 +10,8 @@ import pytest
 from conftest import START, HandClock, Line
 from test_store import rates
 
-from powerpi import gaps
+from powerpi import anchors, gaps
+from powerpi.anchors import Anchor
 from powerpi.errors import PinError
 from powerpi.gaps import Gap
 from powerpi.meter import DEAF_SECONDS, DROPPED_ROWS, MANY_KNOTS, MOST_ROWS, Meter
@@ -317,6 +318,14 @@ def test_a_file_that_was_damaged_leaves_a_gap_since_the_register(
     line.pulses([1105, 1115])
     turn(meter, clock)
     assert meter.live.gaps == (Gap(START + 25, START + 110, "disk"),)
+
+
+def test_a_counter_that_is_lower_than_at_the_newest_reading_is_told(make_meter: Callable[[], Meter]) -> None:
+    meter = make_meter()
+    assert meter.notes == []
+    anchors.write(meter.noted.path, [Anchor(START, 12_345_600.0, 12_345.6)], damaged=False)
+    [note] = make_meter().notes
+    assert note.startswith("the counter is at 0 pulses, lower than the 12346 at the newest reading")
 
 
 def test_a_run_that_made_no_row_leaves_a_gap_with_the_reason_of_its_end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -113,3 +114,14 @@ def test_stamps_are_local_time_with_its_offset(zone: str) -> None:
     stamps = Stamps(place)
     for time in itertools.chain(range(SPRING - 3600, SPRING + 3600, 70), range(AUTUMN - 3600, AUTUMN + 3600, 110)):
         assert stamps.text(time) == datetime.fromtimestamp(time, place).isoformat()
+
+
+@pytest.mark.parametrize("offset", ["+99:99", "+00:75", "-00:60", "+14:01", "-15:00"])
+def test_offsets_that_are_nowhere_are_refused(offset: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(offset)):
+        read(f"2026-11-26T10:00{offset}")
+
+
+def test_offsets_reach_to_14_hours() -> None:
+    assert read("2026-11-26T14:00+14:00") == read("2026-11-26T00:00Z")
+    assert read("2026-11-26T10:15+05:45").seconds == read("2026-11-26T04:30Z").seconds

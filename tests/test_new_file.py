@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,38 @@ def test_it_is_not_written_through_a_link(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.zip.new"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_nor_into_what_is_no_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "a.zip.new")
+    said = r"a.zip.new is in the way, and is no file: wanted it removed"
+    with pytest.raises(StoreError, match=said):  # at once: nobody waits for who reads the other end
+        NewFile(tmp_path / "a.zip")
+    with pytest.raises(StoreError, match=said):
+        new_file.remove_stale(tmp_path / "a.zip.new")
+    assert names(tmp_path) == ["a.zip.new"]
+
+
+def test_nobody_who_had_what_was_left_open_sees_the_new_one(tmp_path: Path) -> None:
+    left, other = tmp_path / "a.zip.new", tmp_path / "other"
+    left.write_bytes(b"left by a process that was killed")
+    left.chmod(0o666)
+    os.link(left, other)
+    with NewFile(tmp_path / "a.zip") as new:
+        new.file.write(b"new")
+    assert other.read_bytes() == b"left by a process that was killed"
+    assert stat.S_IMODE((tmp_path / "a.zip").stat().st_mode) == 0o640
+    assert (tmp_path / "a.zip").read_bytes() == b"new"
+
+
+@root
+def test_what_another_user_left_does_not_stay_that_users(tmp_path: Path) -> None:
+    left = tmp_path / "a.zip.new"
+    left.write_bytes(b"left")
+    os.chown(left, NOBODY, NOBODY)
+    with NewFile(tmp_path / "a.zip"):
+        assert left.stat().st_uid == 0
+
+
 def test_two_do_not_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with NewFile(path) as new:
@@ -148,6 +181,72 @@ def test_one_that_is_full_at_the_very_end_does_neither(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == []
+
+
+def test_a_link_stays_and_leads_to_the_place(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real, link = tmp_path / "elsewhere" / "real.zip", tmp_path / "a.zip"
+    link.symlink_to(real)
+    for content in (b"first", b"second"):  # at first it leads to nothing yet
+        with NewFile(link, force=True) as new:
+            new.file.write(content)
+        assert link.is_symlink()
+        assert (real.read_bytes(), names(real.parent)) == (content, ["real.zip"])
+    assert names(tmp_path) == ["a.zip", "elsewhere"]
+
+
+def test_a_link_that_leads_to_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(StoreError, match="Too many levels of symbolic links"):
+        NewFile(tmp_path / "a", force=True)
+
+
+def test_a_fifo_is_written_straight_into(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with NewFile(path, force=True) as new:
+            new.file.write(b"all of it")
+        assert os.read(reader, 100) == b"all of it"
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
+    assert names(tmp_path) == ["fifo"]
+
+
+def test_a_device_stays_one() -> None:
+    with NewFile(Path("/dev/null"), force=True) as new:
+        new.file.write(b"gone")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(StoreError, match="/dev/full: No space left on device"), NewFile(Path("/dev/full"), True) as new:
+        new.file.write(b"no room")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_what_is_open_already_is_written_behind_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"before ")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        with NewFile(Path(f"/dev/fd/{descriptor}"), force=True) as new:
+            new.file.write(b"after")
+    finally:
+        os.close(descriptor)
+    assert path.read_bytes() == b"before after"
+
+
+def test_a_folder_that_is_closed_takes_none_not_even_through_a_link(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(state / "house.rrd")
+    for path in (state / "house.rrd", tmp_path / "link", state / "below" / ".." / "new.csv"):
+        with pytest.raises(StoreError, match=r"is in .*state, which is for PowerPi's own files alone"):
+            NewFile(path, force=True, closed=state)
+    assert names(state) == ["below"]
+    with NewFile(state / "below" / "new.csv", closed=state):
+        pass
 
 
 @root

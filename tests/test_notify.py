@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from powerpi.notify import notifier
+from powerpi.notify import notifier, service_command
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -34,3 +34,8 @@ def test_without_a_service_manager_nothing_happens() -> None:
 
 def test_a_service_manager_that_is_gone_is_borne(tmp_path: Path) -> None:
     assert notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})("WATCHDOG=1") is None
+
+
+def test_the_command_is_that_of_the_system_that_runs(tmp_path: Path) -> None:
+    assert service_command("start", tmp_path) == "sudo systemctl start powerpi"
+    assert service_command("stop", tmp_path / "none") == "sudo /etc/init.d/powerpi stop"

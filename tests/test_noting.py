@@ -107,6 +107,9 @@ def test_a_reading_lower_than_the_one_before_is_refused_unless_the_meter_is_new(
         match=r"^12345.5 kWh is less than the 12345.6 kWh of 2023-11-14 23:13:20: wanted at least that, or --new-meter",
     ):
         house.wish(12_345.5)
+    slip = r"replaced, or if that one was a slip: powerpi reading house --remove 2023-11-14T23:13:20$"
+    with pytest.raises(RefusedError, match=slip):
+        house.wish(12_345.5)
     answer = house.wish(0.3, new_meter=True)
     assert [anchor.new_meter for anchor in answer.anchors] == [False, True]
     assert answer.display_watt_hours == pytest.approx(300)
@@ -115,6 +118,8 @@ def test_a_reading_lower_than_the_one_before_is_refused_unless_the_meter_is_new(
 def test_a_reading_higher_than_a_later_one_is_refused(house: House) -> None:
     house.wish(100.0, time=START + 5 * HOUR)
     with pytest.raises(RefusedError, match=r"^101 kWh is more than the 100 kWh of 2023-11-15 03:13:20, which is later"):
+        house.wish(101.0, time=START + 2 * HOUR)
+    with pytest.raises(RefusedError, match=r"at most that, or if that one was a slip: .* --remove 2023-11-15T03:13:20"):
         house.wish(101.0, time=START + 2 * HOUR)
     house.wish(70.0, time=START + 2 * HOUR)
     assert [anchor.watt_hours for anchor in house.noted.all] == [70_000, 100_000]
@@ -162,6 +167,20 @@ def test_the_question_says_what_was_expected_and_why_it_may_be_right(house: Hous
     )
 
 
+def test_an_earlier_reading_that_does_not_fit_a_later_one_is_the_one_that_is_doubted(house: House) -> None:
+    house.wish(100.0, time=START + 5 * HOUR)
+    assert house.wish(60.0, time=START + 3 * HOUR).question == (  # 20 kWh were counted in between
+        "with 60 kWh then, the later reading 100 kWh of 2023-11-15 03:13:20 would be 20.0 kWh more than was counted"
+    )
+
+
+def test_the_removal_of_a_slip_is_exact_where_the_time_alone_is_not(house: House) -> None:
+    place = house.place._replace(zone=ZoneInfo("Europe/Berlin"))
+    october = 1_792_891_800  # 2026-10-25 02:30 in Berlin, the second time
+    told = noting._removal(place, Anchor(october, 1.0, 1.0, new_meter=True))
+    assert told == "powerpi reading house --remove 2026-10-25T02:30:00+01:00 --new-meter"
+
+
 def test_the_first_reading_is_compared_with_the_configuration_if_that_says_anything(
     make_store: Callable[..., Store],
 ) -> None:
@@ -175,6 +194,29 @@ def test_a_reading_of_the_same_time_takes_the_place_of_the_first(house: House) -
     answer = house.wish(90.0, time=START + HOUR)  # which the first one would forbid
     assert answer.replaced == Anchor(START + HOUR, 100_000.0, pytest.approx(10_000))
     assert [anchor.watt_hours for anchor in answer.anchors] == [90_000]
+
+
+def test_a_lower_one_in_the_same_second_is_asked_about(house: House) -> None:
+    house.wish(100.0)
+    assert house.wish(99.0).question == "99 kWh is less than the 100 kWh of this second, and takes its place"
+    assert [anchor.watt_hours for anchor in house.noted.all] == [100_000]
+    assert house.wish(101.0).question == ""
+    assert house.wish(99.0, sure=True).question == ""
+    assert [anchor.watt_hours for anchor in house.noted.all] == [99_000]
+
+
+@pytest.mark.parametrize("watt_hours", [float("nan"), float("inf"), 1e308, 1.1e11, -1.0])
+def test_what_no_display_can_show_is_refused(house: House, watt_hours: float) -> None:
+    with pytest.raises(RefusedError, match=r"Wh is no reading: wanted 0 to 1e\+11$"):
+        fulfil(house.place, noting.asked({"watt_hours": watt_hours, "sure": True}))
+    assert (house.noted.all, house.published) == ((), 0)
+
+
+def test_after_the_counter_was_lost_a_reading_is_compared_with_nothing(house: House) -> None:
+    house.noted.put([Anchor(START + HOUR, 12_345_600.0, 12_345_600.0)])
+    answer = house.wish(12_999.9)
+    assert answer.question == ""
+    assert answer.display_watt_hours == pytest.approx(12_999_900)
 
 
 def test_the_last_of_a_meter_and_the_first_of_the_next_may_be_of_one_moment(house: House) -> None:

@@ -155,3 +155,24 @@ def test_who_waits_hears_how_far_it_is(tmp_path: Path) -> None:
     assert heard == sorted(heard)
     assert 0 < heard[0] <= heard[-1] <= xml.stat().st_size
     assert not math.isnan(heard[0])
+
+
+def test_power_that_no_meter_can_have_measured_is_left_out_and_told(tmp_path: Path) -> None:
+    found = old_rrd.intervals(read(made(tmp_path, "RRA:AVERAGE:0.5:1:10")), most_watts=154.5)
+    # the last ten minutes: 150 to 159 W
+    assert [round(wh * 60) for wh in found.watt_hours] == [150, 151, 152, 153, 154]
+    assert found.notes == ["rows of more than 154 W, which cannot be, are left out: 5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'<?xml version="1.0" encoding="rot13"?><rrd/>', "its encoding is unknown"),
+        (b"<rrd>" + b"<rrd>" * 100_000, "'rrd' has no place there"),
+        (b"<rrd><rra><database><row>" + b"<v>1</v>" * 100_000, "'(row|v)' has no place there"),
+    ],
+    ids=["encoding", "deep", "wide"],
+)
+def test_what_would_fill_the_memory_or_cannot_be_read_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        old_rrd.read(io.BytesIO(content))

@@ -151,6 +151,14 @@ def test_unknown_power_says_what_it_waits_for_and_an_unknown_time_is_a_dash() ->
     assert (timeless.known, timeless.last_pulse) == (True, "Letzter Impuls –")
 
 
+def test_a_meter_whose_sender_is_silent_is_not_taken_for_one_that_is_not_wired() -> None:
+    unwired = READING._replace(watts=82.0, watts_at_most=True, no_pulse_yet=True)
+    view = meter_view(unwired, texts("en"), BERLIN, SUMMER_MORNING)
+    assert (view.watts, view.known, view.at_most, view.no_pulse_yet) == ("–", False, False, True)
+    silent = meter_view(unwired._replace(watts=None, silent=True), texts("en"), BERLIN, SUMMER_MORNING)
+    assert (silent.no_pulse_yet, silent.last_pulse) == (False, "–")
+
+
 def test_notice_names_its_meter_by_label_and_otherwise_none() -> None:
     words = texts("en")
     labels = {"pump": "Heat pump"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,7 +13,9 @@ import pytest
 from conftest import START
 
 from powerpi.bars import Bar
+from powerpi.digests import Unit
 from powerpi.graph import Figures
+from powerpi.ledger import Ledger
 from powerpi.periods import PERIODS
 from powerpi.pictures import BarFigures, Cache, Gallery, PictureRequest, Settled, Subject, bar_figures
 from powerpi.pulses import Row
@@ -166,3 +170,15 @@ def test_cache_keeps_one_thing_however_large() -> None:
     cache.put("a", 10, "AA")
     cache.put("b", 90, "B")
     assert (cache.get("a"), cache.get("b")) == ("AA", "B")
+
+
+@pytest.mark.parametrize("image_format", ["png", "svg"])
+@pytest.mark.parametrize("rate", [1e7, 1e14, 1e300, 1.7e308, math.inf])
+def test_rows_that_cannot_be_break_no_picture(
+    gallery: Gallery, subject: Subject, rate: float, image_format: str
+) -> None:
+    Ledger(subject.rrd, threading.Lock()).put(Unit(10, NEWEST - 7200, NEWEST - 3600), array("d", [rate] * 360))
+    for name in PERIODS:
+        request = HOUR._replace(period=name, image_format=image_format)
+        assert len(gallery.picture(subject, request, NEWEST).image) > 1000
+        gallery.figures(subject, PERIODS[name], None, NEWEST)

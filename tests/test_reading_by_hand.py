@@ -205,6 +205,22 @@ def test_a_damaged_file_is_told_and_kept(desk: Desk) -> None:
     assert kept.read_text() == "torn"
 
 
+def test_a_counter_that_was_lost_is_told_and_not_counted_up(desk: Desk) -> None:
+    noted = anchors.path_of(desk.state / "house.rrd")
+    anchors.write(noted, [Anchor(NOW - 20 * HOUR, 12_345_600.0, 12_345_600.0)], damaged=False)
+    said = "house: the counter is at 10800 pulses, lower than the 12345600 at the newest reading: the display is"
+    assert said in desk.reading("house")[2]
+    code, _, told = desk.reading("house", "12349")
+    assert (code, said in told) == (0, True)
+    _, lines, told = desk.reading("house")
+    assert lines == [
+        "2026-11-25 22:30:04  12345.6 kWh",
+        "2026-11-26 18:30:04  12349 kWh  the counter was lost before",
+        "house: the display shows 12349.0 kWh now",
+    ]
+    assert told == ""
+
+
 # ---------------------------------------------------------------- what is asked
 
 

@@ -48,6 +48,18 @@ def test_power_falls_while_it_waits_for_the_next_pulse(waited: float, expected: 
     assert power(live(taken=900.0 + waited), 1000) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("pulses", "last_pulse", "never"), [(0, None, True), (1, 900.0, False), (5000, None, False)])
+def test_no_pulse_yet_is_none_ever_and_the_bound_on_power_stays(
+    pulses: int, last_pulse: float | None, *, never: bool
+) -> None:
+    waits = live(pulses=pulses, last_pulse=last_pulse, interval_seconds=None, taken=936.12, begun=900.0)
+    found = MeterReadings(SETTINGS, Energies(Path("none.rrd"), 1000, lambda *_: []), BERLIN).read(
+        waits, 936.12, None, brief=True
+    )
+    assert (found.no_pulse_yet, found.watts_at_most) == (never, True)
+    assert found.watts == pytest.approx(100.0)
+
+
 def test_power_is_bounded_before_there_are_two_pulses() -> None:
     assert power(live(last_pulse=None, interval_seconds=None, taken=802.0), 1000) == (None, False)
     assert power(live(last_pulse=None, interval_seconds=None, taken=836.12), 1000) == pytest.approx((100.0, True))

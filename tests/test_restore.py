@@ -185,16 +185,14 @@ def test_a_new_card_that_has_counted_keeps_what_it_counted(tmp_path: Path, mirro
 
 
 @pytest.mark.parametrize("when", ["save_register", "gaps"])
-def test_what_its_display_was_read_to_show_still_holds(
-    tmp_path: Path, mirroring: Mirroring, pi: Pi, when: str
-) -> None:
+def test_what_its_display_was_read_to_show_still_holds(tmp_path: Path, mirroring: Mirroring, pi: Pi, when: str) -> None:
     new = new_card(tmp_path, mirroring)
     write(new, 100, 0.25, after=86400, counted=3)
     noted = anchors.path_of(new.store.rrd)
     first, second = Anchor(START + 86_900, 777_000.0, 100.25), Anchor(START + 87_400, 777_100.0, 200.25)
     anchors.write(noted, [first, second], damaged=False)
     before = anchors.watt_hours((first, second), 204, 1000, 0)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(CutError):  # killed before the counter is on disk, or after
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CutError):  # before the counter is on disk, or after
         patch.setattr(*((new.store, when, cut) if when == "save_register" else (gaps, "write", cut)))
         restore.restore("house", new.store, new.ledger, new.peer, LATER, progress=lambda *_: None)
     for _ in range(2):

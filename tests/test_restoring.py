@@ -96,9 +96,10 @@ def test_all_comes_back_to_the_last_bit(old: House, file: Path, conf: Path, new:
     assert head.startswith(f"{file}: whole, made ")
     assert beside == f"{conf} stays as it is; that of the backup is another one and lies in {new}/powerpi.conf.backup"
     pulses = old.store.stored_pulses
-    # the first row of each stretch is unknown
+    # the first row of each stretch is unknown; of the quarter hours 100 and 3 are known by more than half of their rows
     assert line == (
-        f"house: {8999 + 299} rows and 10000 means came back; the counter stands at {pulses} pulses (before: 0);"
+        f"house: {8999 + 299} rows and 10000 means came back (103 more means follow from these rows); "
+        f"the counter stands at {pulses} pulses (before: 0);"
         " identical with the backup"
     )
     assert restoring.from_file(conf, file) == 0  # once more changes nothing
@@ -250,6 +251,30 @@ def test_a_reading_that_was_put_right_since_stays_right(old: House, tmp_path: Pa
         assert anchors.read(path)[0] == (put_right, second)
 
 
+def test_one_that_was_taken_away_since_comes_back_and_is_told(old: House, tmp_path: Path, capfd: Streams) -> None:
+    path = old.folder / "house.readings"
+    wrong, right = Anchor(START + 10, 99_000.0, 1.0), Anchor(START + 20, 20_500.0, 2.0)
+    anchors.write(path, [wrong], damaged=False)
+    file = save(old)
+    anchors.write(path, [right], damaged=False)
+    said = (
+        "house: readings of the display came back: 99 kWh of 2023-11-14 23:13:30;"
+        " `powerpi reading house --remove TIME` takes away one that is wrong"
+    )
+    assert restoring.from_file(config_in(tmp_path, old.folder), file) == 0
+    assert lines(capfd).count(said) == 1
+    assert restoring.from_file(config_in(tmp_path, old.folder), file) == 0
+    assert "came back: 99" not in capfd.readouterr().out
+    assert anchors.read(path)[0] == (wrong, right)
+    anchors.write(path, [right], damaged=False)
+    many = [Anchor(START + 1000 + number, 30_000.0, 3.0) for number in range(25)]
+    anchors.write(path, many, damaged=False)
+    file = save(old)
+    path.unlink()
+    restoring.from_file(config_in(tmp_path, old.folder), file)
+    assert ", and 5 older ones; `powerpi" in capfd.readouterr().out
+
+
 # ---------------------------------------------------------------- without a configuration
 
 
@@ -303,6 +328,13 @@ def test_one_that_is_not_complete_says_what_it_lacks_and_the_rows_come_all_the_s
         "  it is not complete: no meter is configured: wanted at least one section such as [meter house] with gpio = 24"
         in lines(capfd)
     )
+    # interrupted, and given again
+    (tmp_path / "state" / "house.register").unlink()
+    assert restoring.from_file(tmp_path / "powerpi.conf", file) == 0
+    assert_same(tmp_path / "lost", tmp_path / "state")
+    told = capfd.readouterr()
+    assert f"powerpi: {tmp_path}/powerpi.conf is not complete: no meter is configured" in told.err
+    assert "stays as it is" not in told.out
 
 
 def test_the_same_configuration_is_not_put_beside(tmp_path: Path, new: Path, capfd: Streams) -> None:
@@ -349,8 +381,21 @@ def test_a_damaged_file_changes_nothing(file: Path, tmp_path: Path, new: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "old"]
 
 
-def test_a_wrong_configuration_is_told_first(file: Path, conf: Path, new: Path) -> None:
-    conf.write_text("[meter house]\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[powerpi]\nstat = {new}\n[meter house]\ngpio = 24\n",
+        "[powerp]\nstate = {new}\n[meter house]\ngpio = 24\n",
+        "[powerpi\nstate = {new}\n[meter house]\ngpio = 24\n",
+        "[powerpi]\nstate = {new}\n[store]\narchive_years = x\n[meter house]\ngpio = 24\n",
+        "[powerpi]\nstate = new\n",
+        "[meter house]\ngpio = 24\n[powerpi]\nstate = {new}\ntimezone = Europe/Nowhere\n",
+    ],
+)
+def test_a_configuration_that_may_mean_another_place_is_told_first(
+    file: Path, conf: Path, new: Path, text: str
+) -> None:
+    conf.write_text(text.format(new=new))
     with pytest.raises(ConfigError):
         restoring.from_file(conf, file)
     assert not new.exists()

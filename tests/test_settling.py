@@ -183,6 +183,20 @@ def test_a_person_is_asked_and_asked_again(path: Path) -> None:
     assert "'99' will not do: wanted a GPIO number from 0 to 27" in seen
     [meter] = config.load(path).meters
     assert (meter.imp_per_kwh, meter.gpio) == (800, 24)
+    assert seen.index("imp/kWh") < seen.index("GPIO that S0+")
+    assert "GPIO24 is pin 18 of the header: S0+ goes there, S0− to a ground such as pin 20" in seen
+    assert "sudo powerpi check --watch" in seen.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("gpio", "pull", "said"),
+    [
+        ("18", "up", "GPIO18 is pin 12 of the header: S0+ goes there, S0− to a ground such as pin 14"),
+        ("4", "down", "GPIO4 is pin 7 of the header: S0− goes there, S0+ to 3.3 V (pin 1)"),
+    ],
+)
+def test_it_says_where_the_two_wires_go(gpio: str, pull: str, said: str) -> None:
+    assert settling._wires({"gpio": gpio, "pull": pull}) == said
 
 
 def test_a_person_may_leave(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -135,14 +136,14 @@ def test_a_pipe_can_be_read_twice(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_while_it_is_read_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "power.rrd").write_bytes(b"")
-
-    def fill() -> None:
-        with opened(tmp_path / "power.rrd"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a copy does
-
-    with pytest.raises(StoreError, match=r"power\.rrd: No space left on device$"):
-        fill()
+    content = power_rrd(tmp_path).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StoreError, match=r"copy\.rrd: File too large$"):
+            loaded(content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -186,3 +187,21 @@ def test_a_real_household_is_recognised() -> None:
         " 37 280.58 kWh"
     )
     assert found.faults.count == 0
+
+
+def test_names_out_of_the_file_cannot_steer_a_terminal() -> None:
+    text = b"time,\x1b[31m kwh\n2026-11-26T10:00,1\n2026-11-26T11:00,1\n"
+    assert "kWh (column '\\x1b[31m kwh'), local time" in loaded(text).said
+
+
+def test_more_than_a_meter_can_measure_is_a_bad_line() -> None:
+    found = loaded(b"time,kW\n2026-11-26T10:00,1200\n2026-11-26T11:00,1201\n2026-11-26T12:00,1\n")
+    assert found.faults.sentences() == ["line 3: 1201000 W cannot be: wanted 1200000 W at most"]
+    assert list(found.intervals.watt_hours) == [1_200_000, 1000]
+
+
+def test_what_goes_wrong_while_the_file_is_open_is_none_of_its_faults(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a")
+    with pytest.raises(OSError, match="No space left") as raised, opened(tmp_path / "a.csv"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not isinstance(raised.value, StoreError)

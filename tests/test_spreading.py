@@ -12,6 +12,7 @@ from conftest import START
 from pytest import approx
 
 from powerpi.digests import Unit
+from powerpi.errors import DataError
 from powerpi.export import parts
 from powerpi.intervals import Intervals
 from powerpi.layout import LOSSLESS_DAYS, MEAN_SECONDS
@@ -148,3 +149,10 @@ def test_energy_is_conserved_whatever_the_intervals(ledger: Ledger, seed: int) -
     filled = put(ledger, *given)
     total = sum(watt_hours for _, _, watt_hours in given)
     assert watt_hours(ledger) - before + filled.lost_watt_hours == approx(total, rel=1e-9)
+
+
+def test_more_than_a_mirror_takes_is_refused(ledger: Ledger) -> None:
+    # 3 GWh in 10 s at 1000 imp/kWh: 300 000 000 pulses a second
+    with pytest.raises(DataError, match=r"makes a row of more than 1e\+06 pulses a second; nothing was imported"):
+        put(ledger, (QUARTER - 3600, QUARTER - 3590, 3e9))
+    assert put(ledger, (QUARTER - 3600, QUARTER - 3590, 9e6)).rows == 1

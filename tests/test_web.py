@@ -221,6 +221,23 @@ def test_power_that_waits_for_the_next_pulse_is_at_most() -> None:
     assert (hidden(False), hidden(True)) == (True, False)
 
 
+def test_before_the_very_first_pulse_the_page_says_so_and_where_help_is_instead_of_a_bound() -> None:
+    def page(*, no_pulse_yet: bool) -> Page:
+        bound = HOUSE_METER._replace(watts=82.0, watts_at_most=True, last_pulse_time=None)
+        return Page(ask("/?lang=de", PlainHouse([bound._replace(no_pulse_yet=no_pulse_yet)])).text)
+
+    def hidden(shown: Page) -> list[str | None]:
+        return [one.get("class") for one in (*shown.all("span"), *shown.all("p")[1:]) if "hidden" in one]
+
+    unwired, waiting = page(no_pulse_yet=True), page(no_pulse_yet=False)
+    assert (hidden(unwired), hidden(waiting)) == (["at-most", "last-pulse"], [])
+    assert "Noch ist kein Impuls gekommen: so wird verdrahtet, darauf ist zu achten Heute" in unwired.words
+    links = [one["href"] for one in unwired.all("a") if (one.get("href") or "").startswith("/help")]
+    assert links == [links[0]] * 2  # here and at the foot
+    assert "kein Impuls gekommen" not in waiting.words
+    assert ("– W" in unwired.words, "82 W" in unwired.words, "82 W" in waiting.words) == (True, False, True)
+
+
 def test_unknown_is_never_zero() -> None:
     unknown = HOUSE_METER._replace(watts=None, last_pulse_time=None, today_watt_hours=None, contact_closed=None)
     words = Page(ask("/?lang=en", PlainHouse([unknown])).text).words

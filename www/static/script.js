@@ -48,11 +48,16 @@
       const section = document.getElementById(`meter-${meter.meter}`);
       if (!section) continue;
       const find = (name) => section.querySelector(`.${name}`);
-      write(find("watts"), number(meter.watts, meter.watts !== null && meter.watts < 9.95 ? 1 : 0));
-      find("at-most").hidden = !meter.watts_at_most;
-      find("power").classList.toggle("unknown", meter.watts === null);
+      const unwired = meter.no_pulse_yet && !meter.silent;
+      const watts = unwired ? null : meter.watts;
+      write(find("watts"), number(watts, watts !== null && watts < 9.95 ? 1 : 0));
+      find("at-most").hidden = unwired || !meter.watts_at_most;
+      find("power").classList.toggle("unknown", watts === null);
       const pulse = find("last-pulse");
-      if (meter.watts === null) write(pulse, meter.silent ? "–" : pulse.dataset.waiting);
+      pulse.hidden = unwired;
+      if (unwired && !find("no-pulse")) location.reload(); // a new memory of pulses
+      if (!unwired) find("no-pulse")?.remove();
+      if (watts === null) write(pulse, meter.silent ? "–" : pulse.dataset.waiting);
       else if (meter.last_pulse_time === null) write(pulse, pulse.dataset.text.replace("{time}", "–"));
       else writePulse(pulse, meter.last_pulse_time);
       write(find("today"), kwh(meter.today_watt_hours, 2));

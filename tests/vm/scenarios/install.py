@@ -153,7 +153,7 @@ def _installed(machine: Machine) -> Iterator[Result]:
     missing = [words for words in wanted if words not in said]
     leaked = "s%cr;et" in said
     old = machine.run(f"pgrep -fx 'sleep 100000' || true; ls {OLD_SCRIPT} /srv/powerpi/old").split()
-    right = not missing and not leaked and old == [OLD_SCRIPT, "/srv/powerpi/old"]
+    right = not missing and not leaked and sorted(old) == ["/srv/powerpi/old", OLD_SCRIPT]
     yield Result(
         "takes over the system it replaces, and stops it", ", ".join(missing) or "pin, constant, server", right
     )

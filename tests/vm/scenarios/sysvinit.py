@@ -16,7 +16,8 @@ PID = "/run/powerpi/powerpi.pid"
 OTHER_INIT = f"""
 set -e
 export DEBIAN_FRONTEND=noninteractive
-apt-get install -y -qq --no-install-recommends /root/sysvinit/*.deb systemd-sysv- libpam-systemd- >/dev/null 2>&1
+apt-get install -y -qq --allow-remove-essential --no-install-recommends /root/sysvinit/*.deb \\
+    systemd-sysv- libpam-systemd- >/dev/null 2>&1
 install -m 755 {house.HELPERS}/sysvinit /etc/init.d/vm
 update-rc.d vm defaults
 sync
