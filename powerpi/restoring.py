@@ -27,6 +27,7 @@ from powerpi.keys import SECTIONS, key_of, kind_of
 from powerpi.layout import MEAN_SECONDS
 from powerpi.ledger import Ledger
 from powerpi.new_file import NewFile
+from powerpi.notify import service_command
 from powerpi.progress import Progress
 from powerpi.restore import Restored
 from powerpi.saved import Saved
@@ -75,7 +76,7 @@ def _prepared(conf: Path, file: Path, source: BackupFile) -> Place:
     print(f"{file}: {backup.told(source, place.timezone)}")
     if is_locked(place.state):
         raise StoreError(
-            f"a PowerPi runs on {place.state}: stop it first (sudo systemctl stop powerpi), and start it afterwards"
+            f"a PowerPi runs on {place.state}: stop it first ({service_command('stop')}), and start it afterwards"
         )
     _make_state(place.state)
     if missing:
