@@ -10,10 +10,12 @@ import os
 import platform
 import sys
 
-from tests.bench import capture, card, footprint, graphs, load, mirror
+from tests.bench import capture, card, footprint, graphs, load, mirror, moving
 from tests.bench.common import Figure, table
 
-SUBJECTS = {module.__name__.rpartition(".")[2]: module for module in (capture, graphs, footprint, load, mirror, card)}
+SUBJECTS = {
+    module.__name__.rpartition(".")[2]: module for module in (capture, graphs, footprint, load, mirror, moving, card)
+}
 
 
 def main() -> int:
